@@ -30,7 +30,7 @@ def test_identifiers_are_accepted(text: str) -> None:
     ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="the container id .* is not an identifier"):
+    with pytest.raises(InvalidArgumentError, match=r"the container id .* is not an identifier"):
         check_identifier("container id", text)
 
 
