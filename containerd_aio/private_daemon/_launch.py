@@ -1,0 +1,123 @@
+"""What is needed to start a containerd: its binaries, its configuration, its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from containerd_aio.private_daemon._home import Home
+
+# Where Debian and others put runc, and what the PATH of a service or of cron lacks.
+_SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+# Runs between fork and containerd. In Popen's preexec_fn it would run Python in a forked child of a process
+# with threads, which can hang. The signal comes when the thread that forked ends: the event loop's.
+_DIE_WITH_PARENT = """
+import ctypes, os, sys
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(SIGKILL), 0, 0, 0)
+if os.getppid() == int(sys.argv[1]):  # else it ended before prctl
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The containerd to start, and the PATH on which it finds its shim and runc."""
+
+    containerd: str
+    path: str
+
+    @classmethod
+    def find(cls, containerd: str) -> Binaries:
+        """``containerd`` is a name on PATH, or a path: then its directory comes first in the daemon's PATH.
+
+        :raises FileNotFoundError: containerd, its shim or runc is missing; the message tells what to install.
+        """
+        directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if os.sep in containerd:
+            directories.insert(0, os.path.dirname(os.path.abspath(containerd)))
+        path = os.pathsep.join(dict.fromkeys((*directories, *_SYSTEM_DIRECTORIES)))
+        found = shutil.which(containerd, path=path)
+        if found is None:
+            raise _missing(containerd, path)
+        for name in ("containerd-shim-runc-v2", "runc"):
+            if shutil.which(name, path=path) is None:
+                raise _missing(name, path)
+        return cls(os.path.abspath(found), path)
+
+
+def _missing(name: str, path: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{name!r} is not there; a private containerd needs containerd, containerd-shim-runc-v2 and runc. "
+        f"On Debian and Ubuntu: apt-get install containerd runc. Looked in {path}"
+    )
+
+
+def write_config(home: Home, extra: str | None) -> Path:
+    """Write containerd's configuration and return its path.
+
+    ``extra`` is imported by it, and so wins over it; the paths on the command line win over both. It counts as
+    ``version = 2``, which containerd 1.6 to 2.x read, unless it names another.
+
+    :raises ValueError: ``extra`` is not TOML.
+    """
+    lines = [
+        "version = 2",
+        'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+        f"temp = {_toml_string(home.temporary)}",
+    ]
+    if extra is not None:
+        if "version" not in tomllib.loads(extra):
+            extra = f"version = 2\n{extra}"
+        addition = home.path / "extra.toml"
+        addition.write_text(extra)
+        lines.append(f"imports = [{_toml_string(addition)}]")
+    # its default is /opt/containerd, which it would make
+    lines.append('[plugins."io.containerd.internal.v1.opt"]')
+    lines.append(f"path = {_toml_string(home.path / 'opt')}")
+    config = home.path / "config.toml"
+    config.write_text("\n".join(lines) + "\n")
+    return config
+
+
+def _toml_string(path: Path) -> str:
+    return json.dumps(os.fspath(path))
+
+
+def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start containerd in a session of its own; it is killed when the calling thread ends.
+
+    Its own session keeps the terminal's Ctrl-C from it, which would end it before the containers.
+
+    :raises OSError: there is no such interpreter, or no process left.
+    """
+    command = [binaries.containerd, "--config", config, "--address", home.socket]
+    command += ["--root", home.root, "--state", home.state]
+    guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+    return subprocess.Popen(
+        [*guard, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env=_environment(binaries, home),
+        start_new_session=True,
+    )
+
+
+def _environment(binaries: Binaries, home: Home) -> dict[str, str]:
+    environment = dict(os.environ)
+    # systemd's notification socket is for the process that it started
+    environment.pop("NOTIFY_SOCKET", None)
+    # where containerd 1.x and 2.x leave the files of a checkpoint that they restored (issue 10166)
+    environment["TMPDIR"] = environment["XDG_RUNTIME_DIR"] = os.fspath(home.temporary)
+    environment["PATH"] = binaries.path
+    return environment
