@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+from betterproto.lib.google.protobuf import Empty
 from grpclib.client import Channel
 
-from betterproto.lib.google.protobuf import Empty
 from containerd_aio._api.containerd.services.version.v1 import VersionStub
 from containerd_aio.errors import ContainerdError
 from containerd_aio.private_daemon._home import Home
@@ -58,7 +58,11 @@ class PrivateDaemon:
     """
 
     def __init__(
-        self, *, containerd: str = "containerd", root: str | os.PathLike[str] | None = None, config: str | None = None
+        self,
+        *,
+        containerd: str = "containerd",
+        root: str | os.PathLike[str] | None = None,
+        config: str | None = None,
     ) -> None:
         self._containerd = containerd
         self._given_root = None if root is None else Path(root).absolute()

@@ -1,0 +1,97 @@
+"""What a test left behind: in this process, in the FIFO directory, and in its namespace of the daemon.
+
+The referee is ``ctr``, not the library under test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_FIFO_DIR = Path("/run/containerd/fifo")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What this process holds now."""
+
+    descriptors: dict[int, str]
+    tasks: frozenset[asyncio.Task[object]]
+    fifos: frozenset[str]
+
+    @classmethod
+    def now(cls, *fifo_dirs: Path) -> Held:
+        """``fifo_dirs``: where to look for FIFOs and their directories."""
+        return cls(_descriptors(), _tasks(), _fifos(fifo_dirs))
+
+    def since(self, before: Held) -> list[str]:
+        """A line for each thing that is held now and was not before."""
+        new = self.descriptors.items() - before.descriptors.items()
+        return [
+            *(f"descriptor {number}: {target}" for number, target in sorted(new)),
+            *(f"asyncio task: {task!r}" for task in self.tasks - before.tasks if not task.done()),
+            *(f"in the FIFO directory: {path}" for path in sorted(self.fifos - before.fifos)),
+        ]
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # the one that listed the directory
+            continue
+    return found
+
+
+def _tasks() -> frozenset[asyncio.Task[object]]:
+    # the test runner's own: a new one for each fixture and test
+    return frozenset(
+        task
+        for task in asyncio.all_tasks()
+        if "TestRunner." not in getattr(task.get_coro(), "__qualname__", "")
+    )
+
+
+def _fifos(directories: tuple[Path, ...]) -> frozenset[str]:
+    return frozenset(str(path) for directory in directories for path in directory.glob("**/*"))
+
+
+def ctr(address: str, namespace: str, *arguments: str) -> list[str]:
+    """The lines that ``ctr`` prints."""
+    command = ["ctr", "--address", address, "--namespace", namespace, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def left_in_namespace(address: str, namespace: str, *snapshotters: str) -> list[str]:
+    """A line for each task, container, lease, ingest, and active snapshot or view in the namespace.
+
+    Images and what they refer to are not counted: ``remove_namespace`` finds what outlives them.
+    """
+    left = [f"task {line}" for line in ctr(address, namespace, "tasks", "ls", "-q")]
+    left += [f"container {line}" for line in ctr(address, namespace, "containers", "ls", "-q")]
+    left += [f"lease {line}" for line in ctr(address, namespace, "leases", "ls", "-q")]
+    left += [f"ingest {line}" for line in ctr(address, namespace, "content", "active")[1:]]
+    for snapshotter in snapshotters:
+        for line in ctr(address, namespace, "snapshots", "--snapshotter", snapshotter, "ls")[1:]:
+            if not line.rstrip().endswith("Committed"):
+                left.append(f"{snapshotter} snapshot {line}")
+    return left
+
+
+def remove_namespace(address: str, namespace: str) -> list[str]:
+    """Remove the images, then the namespace; a line where something that no image holds keeps it."""
+    images = ctr(address, namespace, "images", "ls", "-q")
+    if images:
+        ctr(address, namespace, "images", "rm", "--sync", *images)
+    try:
+        ctr(address, namespace, "namespaces", "rm", namespace)
+    except RuntimeError as error:
+        return [str(error)]
+    return []
