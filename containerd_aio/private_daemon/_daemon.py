@@ -16,10 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-from betterproto.lib.google.protobuf import Empty
-from grpclib.client import Channel
 
-from containerd_aio._api.containerd.services.version.v1 import VersionStub
 from containerd_aio.errors import ContainerdError
 from containerd_aio.private_daemon._home import Home
 from containerd_aio.private_daemon._launch import Binaries, spawn, write_config
@@ -206,21 +203,17 @@ class PrivateDaemon:
         return self._home
 
     async def _answering(self, process: ChildProcess) -> None:
-        channel = Channel(path=self.address)
         pause = 0.005
-        try:
-            with anyio.move_on_after(START_SECONDS):
-                while process.running:
-                    try:
-                        await VersionStub(channel).version(Empty())
-                        return
-                    except OSError:
-                        pass
-                    with anyio.move_on_after(pause):
-                        await process.wait()
-                    pause = min(2 * pause, 0.1)
-        finally:
-            channel.close()
+        with anyio.move_on_after(START_SECONDS):
+            while process.running:
+                try:
+                    await (await anyio.connect_unix(self.address)).aclose()
+                    return
+                except OSError:
+                    pass
+                with anyio.move_on_after(pause):
+                    await process.wait()
+                pause = min(2 * pause, 0.1)
         why = process.status if not process.running else f"gave no answer in {START_SECONDS:.0f} s"
         raise DaemonFailedError(f"the private containerd {why}; its log ends:\n{self._log_tail()}")
 
