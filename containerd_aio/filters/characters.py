@@ -58,6 +58,8 @@ def quote(text: str) -> str:
 def _escaped(character: str, text: str) -> str:
     if named := _NAMED_ESCAPES.get(character):
         return named
+    if "\udc80" <= character <= "\udcff":  # a byte that is no text, as surrogateescape writes it
+        return f"\\x{ord(character) - 0xDC00:02x}"
     if character == "\0" or "\ud800" <= character <= "\udfff":
         raise InvalidArgumentError(f"a filter cannot hold NUL or a lone surrogate: {text!r}")
     if character < " " or character == "\x7f":
