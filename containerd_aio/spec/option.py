@@ -1,0 +1,67 @@
+"""What an option is, and how a spec is built of them.
+
+An option is a pure function: it returns a new spec and leaves the one it was given alone, so options can be kept,
+shared between containers, and applied twice. That matters here: an option that has to look into the container's
+root filesystem while there is none yet raises `RootfsNeeded`; the snapshot is then prepared and the whole spec
+built again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.spec.default import default_spec
+from containerd_aio.spec.rootfs import Rootfs
+from containerd_aio.spec.schema import Spec
+from containerd_aio.types import ImageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SpecContext:
+    """What options may know of the container: its id and namespace, its image's configuration, its files.
+
+    ``image`` is ``None`` for a container without an image; ``rootfs`` until its snapshot is prepared.
+    """
+
+    container_id: str
+    namespace: str
+    image: ImageConfig | None = None
+    rootfs: Rootfs | None = None
+
+
+SpecOption: TypeAlias = Callable[[Spec, SpecContext], Spec]
+
+
+class RootfsNeeded(InvalidArgumentError):  # noqa: N818 - a request to whoever builds the spec, rarely an error
+    """An option must read the root filesystem, and ``context.rootfs`` is ``None``: build again with one."""
+
+
+def compose(*options: SpecOption) -> SpecOption:
+    """Return one option that applies ``options`` from left to right."""
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        for each in options:
+            spec = _applied(each, spec, context)
+        return spec
+
+    return option
+
+
+def build(context: SpecContext, options: Iterable[SpecOption]) -> Spec:
+    """Return the default spec of the container with ``options`` applied from left to right.
+
+    :raises RootfsNeeded: if an option must read the root filesystem and ``context.rootfs`` is ``None``
+    :raises InvalidArgumentError: if an option refuses the image, or returns no spec
+    """
+    return compose(*options)(default_spec(context.container_id, context.namespace), context)
+
+
+def _applied(option: SpecOption, spec: Spec, context: SpecContext) -> Spec:
+    result = cast("Spec | None", option(spec, context))
+    # An option of the user's own that changes its argument and forgets the `return` is an easy mistake.
+    if result is None:
+        raise InvalidArgumentError(f"the option {option!r} returned None, not the new spec")
+    return result

@@ -1,0 +1,141 @@
+"""What is run: arguments, environment, working directory, terminal, limits of the process."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from containerd_aio.spec.arguments import check_integer, check_path, check_text, invalid
+from containerd_aio.spec.environment import Changes, env_changes, merged_env
+from containerd_aio.spec.option import SpecContext, SpecOption
+from containerd_aio.spec.schema import Process, Spec
+from containerd_aio.spec.sections import process_of
+
+_KNOWN: Final = """
+    AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK
+"""
+_RLIMITS: Final = frozenset(_KNOWN.split())
+_UNLIMITED: Final = 2**64 - 1
+
+
+def args(*command: str) -> SpecOption:
+    """Run ``command``, a program and its arguments; nothing of the image's Entrypoint or Cmd is kept.
+
+    :raises InvalidArgumentError: without a program, or for arguments that are no text
+    """
+    if not command:
+        raise invalid("args", command, "names no program")
+    texts = [check_text("args", each) for each in command]
+    if not texts[0]:
+        raise invalid("args", command, "names an empty program")
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["args"] = list(texts)
+        process.pop("commandLine", None)
+        return {**spec, "process": process}
+
+    return option
+
+
+def env(variables: Mapping[str, str | None] | Iterable[str]) -> SpecOption:
+    """Set, replace and remove environment variables.
+
+    ``variables`` is a mapping, where ``None`` removes the name, or a list of ``NAME=value``, where a bare
+    ``NAME`` removes it.
+
+    :raises InvalidArgumentError: for a plain ``str``, an empty name, a name with ``=``, or text with a NUL
+    """
+    changes = env_changes("env", variables)
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        change_env(process, changes)
+        return {**spec, "process": process}
+
+    return option
+
+
+def cwd(path: str | os.PathLike[str]) -> SpecOption:
+    """Start the process in ``path``, which the runtime makes where the image has no such directory.
+
+    :raises InvalidArgumentError: if it is not an absolute path
+    """
+    directory = check_path("cwd", path)
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["cwd"] = directory
+        return {**spec, "process": process}
+
+    return option
+
+
+def terminal() -> SpecOption:
+    """Give the process a terminal, and ``TERM=xterm`` where the environment has no TERM.
+
+    The task's stdio must have a terminal too: ``new_task(stdio=pipes(terminal=True))``.
+    """
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        set_terminal(process)
+        return {**spec, "process": process}
+
+    return option
+
+
+def no_new_privileges(enabled: bool = True) -> SpecOption:
+    """Forbid set-user-id programs and file capabilities to raise privileges (the default), or allow it."""
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["noNewPrivileges"] = bool(enabled)
+        return {**spec, "process": process}
+
+    return option
+
+
+def rlimit(kind: str, soft: int, hard: int | None = None) -> SpecOption:
+    """Limit a resource of the process: ``rlimit("nofile", 4096)``; ``hard`` is ``soft`` where not given.
+
+    ``kind`` is a name of ``getrlimit(2)``, with or without ``RLIMIT_``; `resource.RLIM_INFINITY` is no limit.
+
+    :raises InvalidArgumentError: for an unknown name, a negative limit, or a soft limit above the hard one
+    """
+    short = check_text("rlimit", kind).upper().removeprefix("RLIMIT_")
+    if short not in _RLIMITS:
+        raise invalid("rlimit", kind, "is not a limit that Linux knows")
+    low = _limit(soft)
+    high = low if hard is None else _limit(hard)
+    if low > high:
+        raise invalid("rlimit", soft, f"is a soft limit above the hard one, {high}")
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        name = f"RLIMIT_{short}"
+        others = [each for each in process.get("rlimits") or [] if each.get("type") != name]
+        process["rlimits"] = [*others, {"type": name, "hard": high, "soft": low}]
+        return {**spec, "process": process}
+
+    return option
+
+
+def change_env(process: Process, changes: Changes) -> None:
+    """Make ``changes`` to the environment of ``process``, in place."""
+    process["env"] = merged_env(process.get("env") or [], changes)
+
+
+def set_terminal(process: Process) -> None:
+    """Give ``process`` a terminal, in place."""
+    process["terminal"] = True
+    if not any(item.startswith("TERM=") for item in process.get("env") or []):
+        change_env(process, [("TERM", "xterm")])
+
+
+def _limit(value: int) -> int:
+    if value == resource.RLIM_INFINITY:
+        return _UNLIMITED
+    return check_integer("rlimit", value, minimum=0, maximum=_UNLIMITED)
