@@ -6,17 +6,20 @@ of the few fields that are more than text and numbers. Times have ``_ns`` behind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from containerd_aio._api.containerd import events
-from containerd_aio._api.containerd.types import Mount as MountMessage
-from containerd_aio._api.google.protobuf import Timestamp
+import betterproto
+
+from containerd_aio._api._message import Message
+from containerd_aio._api.containerd import events, types
+from containerd_aio._api.containerd.services.images import v1 as images
 from containerd_aio._transport import convert, typeurl
-from containerd_aio.errors import ContainerdError
-from containerd_aio.types.any import AnyValue
-from containerd_aio.types.container import Runtime
+from containerd_aio._transport._stock_codec import EncodeError
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.types import AnyValue, Mount, Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,84 +36,115 @@ class _Field:
 class _Shape:
     """A message and its fields."""
 
-    message: type[Any]
+    message: type[Message]
     fields: tuple[_Field, ...]
 
-    def up(self, message: Any) -> dict[str, object]:
+    def up(self, message: Message) -> dict[str, object]:
         return {field.plain: field.up(getattr(message, field.name)) for field in self.fields}
 
-    def down(self, plain: Mapping[str, object]) -> Any:
-        values = {field.name: field.down(plain[field.plain]) for field in self.fields}
-        return self.message(**{name: value for name, value in values.items() if value is not None})
+    def down(self, plain: Mapping[str, object]) -> Message:
+        return self.message(**{field.name: field.down(plain[field.plain]) for field in self.fields})
 
 
 def fields_of(value: AnyValue) -> dict[str, object] | None:
-    """Return the fields of an event's payload by name; ``None`` if its type is unknown or its bytes are no such."""
-    shape = _SHAPES.get(value.type_url)
+    """Return the fields of a payload by name; ``None`` if its type is not known or its bytes are no such message."""
+    shape = _SHAPES.get(value.type_url.rpartition("/")[2])
     if shape is None:
         return None
     try:
         return shape.up(typeurl.unpack(value, shape.message))
-    except ContainerdError:
+    except InvalidArgumentError:
         return None
 
 
 def to_any(type_url: str, plain: Mapping[str, object]) -> AnyValue:
-    """Return the payload with these fields, all of them given, as bytes: the inverse of `fields_of`."""
-    return typeurl.pack(_SHAPES[type_url].down(plain))
+    """Return the payload with these fields, all of them given, as bytes: the inverse of `fields_of`.
+
+    :raises InvalidArgumentError: if a field cannot be encoded
+    """
+    try:
+        return typeurl.pack(_SHAPES[type_url].down(plain))
+    except (EncodeError, UnicodeEncodeError) as exc:
+        raise InvalidArgumentError(f"this is no {type_url}: {exc}") from exc
 
 
 def _same(value: object) -> object:
     return value
 
 
-def _field(name: str) -> _Field:
-    match name:
-        case "exited_at":
-            return _Field(name, "exited_at_ns", convert.timestamp_ns, _time_down)
-        case "labels":
-            return _Field(name, name, dict, dict)
-        case "rootfs":
-            return _Field(name, name, _mounts_up, _mounts_down)
-        case "io":
-            return _Field(name, name, _io_up, _io_down)
-        case "runtime":
-            return _Field(name, name, _runtime_up, _runtime_down)
-        case _:
-            return _Field(name, name, _same, _same)
-
-
-def _time_down(ns: int | None) -> Timestamp | None:
-    return None if ns is None else convert.to_timestamp(ns)
-
-
-def _mounts_up(mounts: list[MountMessage]) -> object:
+def _mounts_up(mounts: list[types.Mount]) -> tuple[Mount, ...]:
     return tuple(map(convert.mount_from, mounts))
 
 
-def _mounts_down(mounts: Any) -> object:
-    return [convert.to_mount(mount) for mount in mounts]
+def _mounts_down(mounts: Iterable[Mount]) -> list[types.Mount]:
+    return list(map(convert.to_mount, mounts))
 
 
-_IO_FIELDS: Final = ("stdin", "stdout", "stderr", "terminal")
+def _io_up(io: events.TaskIo) -> dict[str, object] | None:
+    if not betterproto.serialized_on_wire(io):
+        return None
+    return {"stdin": io.stdin, "stdout": io.stdout, "stderr": io.stderr, "terminal": io.terminal}
 
 
-def _io_up(io: events.TaskIo) -> object:
-    return {name: getattr(io, name) for name in _IO_FIELDS} if io else None
-
-
-def _io_down(io: Mapping[str, Any] | None) -> object:
+def _io_down(io: Mapping[str, Any] | None) -> events.TaskIo | None:
     return None if io is None else events.TaskIo(**io)
 
 
-def _runtime_up(runtime: events.ContainerCreateRuntime) -> object:
-    if not runtime:
+def _runtime_up(runtime: events.ContainerCreateRuntime) -> Runtime | None:
+    if not betterproto.serialized_on_wire(runtime):
         return None
     return Runtime(runtime.name, convert.any_from(runtime.options))
 
 
-def _runtime_down(runtime: Runtime | None) -> object:
+def _runtime_down(runtime: Runtime | None) -> events.ContainerCreateRuntime | None:
     if runtime is None:
         return None
-    options = {} if runtime.options is None else {"options": convert.to_any(runtime.options)}
-    return events.ContainerCreateRuntime(name=runtime.name, **options)
+    return events.ContainerCreateRuntime(name=runtime.name, options=convert.to_any(runtime.options))
+
+
+_SPECIAL: Final = {
+    "exited_at": _Field("exited_at", "exited_at_ns", convert.timestamp_ns, convert.to_timestamp),
+    "labels": _Field("labels", "labels", dict, dict),
+    "rootfs": _Field("rootfs", "rootfs", _mounts_up, _mounts_down),
+    "io": _Field("io", "io", _io_up, _io_down),
+    "runtime": _Field("runtime", "runtime", _runtime_up, _runtime_down),
+}
+
+
+def _shape(message: type[Message]) -> _Shape:
+    names = [field.name for field in dataclasses.fields(message)]
+    return _Shape(message, tuple(_SPECIAL.get(name) or _Field(name, name, _same, _same) for name in names))
+
+
+_SHAPES: Final = {
+    typeurl.type_url(message): _shape(message)
+    for message in (
+        events.ContainerCreate,
+        events.ContainerDelete,
+        events.ContainerUpdate,
+        events.ContentCreate,
+        events.ContentDelete,
+        events.NamespaceCreate,
+        events.NamespaceDelete,
+        events.NamespaceUpdate,
+        events.SandboxCreate,
+        events.SandboxExit,
+        events.SandboxStart,
+        events.SnapshotCommit,
+        events.SnapshotPrepare,
+        events.SnapshotRemove,
+        events.TaskCheckpointed,
+        events.TaskCreate,
+        events.TaskDelete,
+        events.TaskExecAdded,
+        events.TaskExecStarted,
+        events.TaskExit,
+        events.TaskOom,
+        events.TaskPaused,
+        events.TaskResumed,
+        events.TaskStart,
+        images.ImageCreate,
+        images.ImageDelete,
+        images.ImageUpdate,
+    )
+}
