@@ -1,4 +1,4 @@
-"""A containerd of one's own, for as long as a block runs: for tests, demonstrations and embedding.
+"""A containerd of one's own for as long as a block runs: for tests, demonstrations and embedding.
 
 The hard part is the end. containerd is made so that containers outlive it, so ending the daemon ends nothing
 else; ``_leftovers`` does that.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import uuid
 import warnings
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 
-from containerd_aio.errors import ContainerdError
+from containerd_aio._transport.address import Address
+from containerd_aio._transport.connection import Connection
+from containerd_aio.errors import ConnectionLostError, ContainerdError
 from containerd_aio.private_daemon._home import Home
 from containerd_aio.private_daemon._launch import Binaries, spawn, write_config
 from containerd_aio.private_daemon._leftovers import remove_leftovers
@@ -27,10 +28,15 @@ from containerd_aio.private_daemon._thread import to_the_end
 if TYPE_CHECKING:
     from containerd_aio.client import Client
 
-logger = logging.getLogger("containerd_aio")
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+# A daemon that is left need not write anything any more, unless its root is kept.
+LEAVE_SECONDS: Final = 1.0
+
+DEFAULT_SNAPSHOTTER_LABEL: Final = "containerd.io/defaults/snapshotter"
+
+logger = logging.getLogger("containerd_aio")
 
 
 class DaemonFailedError(ContainerdError):
@@ -40,14 +46,14 @@ class DaemonFailedError(ContainerdError):
 class PrivateDaemon:
     """``async with PrivateDaemon() as daemon:`` runs a containerd that shares nothing with another one.
 
-    Root, state, socket and configuration lie in a private directory (mode 0700). On leaving the block, also by
+    Root, state, socket and configuration lie in a private directory of mode 0700. On leaving the block, also by
     an error, a cancellation or Ctrl-C, its containers, shims, mounts, cgroups and files are ended and removed;
-    what cannot be removed is logged as a warning. Where this process is killed, the kernel kills the daemon
-    with it, and the next private daemon of this user removes what is left.
+    what cannot be is logged as a warning. Where this process is killed, or the thread that entered ends, the
+    kernel kills the daemon with it, and the next private daemon of this user removes what that one left.
 
-    ``containerd`` is a name on PATH or a path; a path's directory is searched first for the shim, too. ``root``
-    keeps images and snapshots in a directory that is not removed. ``config`` is TOML text that is added to the
-    configuration. Needs root, containerd and runc.
+    ``containerd`` is a name on PATH, or a path, whose directory is then searched first for the shim, too.
+    ``root`` keeps images and snapshots in a directory that is not removed. ``config`` is TOML text that is
+    added to the configuration; paths in it do not count. Needs root, containerd and runc.
 
     Two daemons share runc's state and the cgroup ``/<namespace>/<id>``: the same namespace and id on a second
     daemon kills the first one's container. So each daemon has a ``namespace`` of its own, and ``client()``
@@ -67,14 +73,13 @@ class PrivateDaemon:
         self._namespace = f"aio-{uuid.uuid4().hex[:12]}"
         self._home: Home | None = None
         self._process: ChildProcess | None = None
-        self._killed = False
+        self._snapshotter = ""
+        self._log = ""
         self._left = False
-        self._snapshotter = "overlayfs"
-        self._last_log = ""
 
     @property
     def address(self) -> str:
-        """The path of its socket, 100 bytes at most."""
+        """The path of its socket, of 100 bytes at most."""
         return os.fspath(self._entered().socket)
 
     @property
@@ -89,62 +94,60 @@ class PrivateDaemon:
 
     @property
     def snapshotter(self) -> str:
-        """``overlayfs`` where it works, else ``native``; the namespace's default is set to it."""
+        """``overlayfs`` where its plugin is ok, else ``native``; the default of ``namespace`` is set to it."""
+        self._entered()
         return self._snapshotter
 
     @property
     def pid(self) -> int:
         """The daemon's pid.
 
-        :raises RuntimeError: it does not run.
+        :raises RuntimeError: if it does not run
         """
+        self._entered()
         if self._process is None or not self._process.running:
             raise RuntimeError("this private containerd does not run")
         return self._process.pid
 
     @property
     def log(self) -> str:
-        """What the daemon has logged since the block was entered; also after it was left."""
-        if self._left or self._home is None:
-            return self._last_log
-        try:
-            return self._home.log.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
+        """What the daemon has logged in this block; also after the block."""
+        return self._log if self._left else self._entered().read_log()
 
     def client(self, **options: Any) -> Client:
-        """A ``Client`` of this daemon (to be entered), in its namespace; ``options`` are the Client's own.
+        """Return a ``Client`` of this daemon, to be entered, in its namespace; ``options`` are the Client's.
 
-        A ``namespace`` of your own is taken with a ``UserWarning``: see the class.
+        A ``namespace`` of your own is taken, with a ``UserWarning``: see the class.
         """
         from containerd_aio.client import Client
 
-        namespace = options.pop("namespace", self._namespace)
+        namespace = options.pop("namespace", None) or self._namespace
         if namespace != self._namespace:
             warnings.warn(
-                f"namespace {namespace!r} on a private containerd: a container of the same namespace and id on "
-                f"another containerd of this host would be killed; {self._namespace!r} is its own",
+                f"namespace {namespace!r} on a private containerd: it kills a container of the same namespace "
+                f"and id that another containerd of this host runs; {self._namespace!r} is its own",
                 UserWarning,
                 stacklevel=2,
             )
         return Client(self.address, namespace=namespace, **options)
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until it answers.
+        """Start it, and wait until it answers. If it fails or is cancelled, nothing is left.
 
-        :raises FileNotFoundError: containerd, its shim or runc is not installed.
-        :raises PermissionError: this process is not root.
-        :raises ValueError: ``config`` is not TOML.
-        :raises DaemonFailedError: it ended, or did not answer in 30 seconds.
+        :raises FileNotFoundError: if containerd, its shim or runc is not installed
+        :raises PermissionError: if this process is not root
+        :raises ValueError: if ``config`` is not TOML
+        :raises DaemonFailedError: if it ended, or did not answer in 30 seconds
         """
-        if self._home is not None:
-            raise RuntimeError("a PrivateDaemon is entered once")
+        if self._home is not None or self._left:
+            raise RuntimeError("a PrivateDaemon is entered once; make another")
         if os.geteuid() != 0:
             raise PermissionError(
-                "a private containerd needs root (mounts, cgroups): run this with sudo, or give Client the "
-                "address of a containerd that runs already"
+                "a private containerd needs root, for mounts and cgroups: run this with sudo, or use a "
+                "containerd that runs already: Client(address)"
             )
         Binaries.find(self._containerd)
+        await to_the_end(_remove_abandoned)
         self._home = Home.make(root=self._given_root)
         try:
             await self.start()
@@ -162,73 +165,89 @@ class PrivateDaemon:
         await self._leave()
 
     async def start(self) -> None:
-        """Start it again on the same root, after ``stop()`` or ``kill()``; returns when it answers.
+        """Start it again on the same root, after ``stop()``, ``kill()`` or its own end; returns when it answers.
 
-        When cancelled the daemon may run without having answered; leaving the block ends it.
+        If cancelled it may run without having answered; leaving the block ends it.
 
-        :raises RuntimeError: it runs, or the block is not entered.
-        :raises DaemonFailedError: it ended, or did not answer in 30 seconds.
+        :raises RuntimeError: if it runs, or the block is not entered
+        :raises DaemonFailedError: if it ended, or did not answer in 30 seconds
         """
         home = self._entered()
         if self._process is not None:
-            if self._process.running and not self._killed:
+            if self._process.running and not self._process.killed:
                 raise RuntimeError("this private containerd runs already")
             await self._process.wait()
         binaries = Binaries.find(self._containerd)
         config = write_config(home, self._config)
         with home.log.open("ab") as log:
             self._process = ChildProcess(spawn(binaries, home, config, log))
-        self._killed = False
-        await self._answering(self._process)
+        await self._until_ready(self._process)
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL after 10 seconds; returns when it has ended. Containers live on.
 
-        When cancelled it may run on; call again.
+        If cancelled it may run on; call again.
         """
         self._entered()
         if self._process is not None:
             await self._process.end(grace=STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash. ``stop()`` waits for its end, and so does ``start()``."""
+        """SIGKILL, as in a crash; containers live on. ``stop()`` waits for its end, and ``start()`` does."""
         self._entered()
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._killed = True
+            self._process.kill()
 
     def _entered(self) -> Home:
         if self._home is None:
-            raise RuntimeError("enter the PrivateDaemon first: async with PrivateDaemon() as daemon")
+            raise RuntimeError("this private containerd is not there: async with PrivateDaemon() as daemon")
         return self._home
 
-    async def _answering(self, process: ChildProcess) -> None:
+    async def _until_ready(self, process: ChildProcess) -> None:
         pause = 0.005
         with anyio.move_on_after(START_SECONDS):
             while process.running:
                 try:
-                    await (await anyio.connect_unix(self.address)).aclose()
-                    return
-                except OSError:
+                    return await self._prepare()
+                except ConnectionLostError:  # no socket yet, or nobody listens
                     pass
                 with anyio.move_on_after(pause):
                     await process.wait()
                 pause = min(2 * pause, 0.1)
-        why = process.status if not process.running else f"gave no answer in {START_SECONDS:.0f} s"
-        raise DaemonFailedError(f"the private containerd {why}; its log ends:\n{self._log_tail()}")
+        why = f"gave no answer in {START_SECONDS:.0f} s" if process.running else process.status
+        last = "\n".join(self.log.splitlines()[-20:])
+        raise DaemonFailedError(f"the private containerd {why}; its log ends with\n{last}")
 
-    def _log_tail(self, lines: int = 20) -> str:
-        return "\n".join(self.log.splitlines()[-lines:])
+    async def _prepare(self) -> None:
+        """Ask it what works here, and make the namespace with its defaults."""
+        connection = Connection(Address.parse(self.address), rpc_timeout=START_SECONDS)
+        try:
+            await connection.connect()
+            self._snapshotter = "overlayfs"
+        finally:
+            await connection.aclose()
 
     async def _leave(self) -> None:
-        """End everything and remove it, in a thread that no cancellation stops."""
-        await to_the_end(self._end)
+        """End everything and remove it; what cancels or interrupts this task comes after that."""
+        try:
+            await to_the_end(self._end)
+        finally:
+            if self._process is not None:
+                self._process.close()
 
     def _end(self) -> None:
         home = self._entered()
         if self._process is not None:
-            self._process.end_blocking(grace=STOP_SECONDS)
-        self._last_log = self.log
-        self._left = True
+            grace = LEAVE_SECONDS if self._given_root is None else STOP_SECONDS
+            self._process.end_blocking(grace=grace)
+        self._log = home.read_log()
+        self._home, self._left = None, True
+        for left in remove_leftovers(home, [self._namespace]):
+            logger.warning("a private containerd ended, but %s", left)
+
+
+def _remove_abandoned() -> None:
+    """What private daemons left whose process was killed."""
+    for home in Home.abandoned():
         for left in remove_leftovers(home):
-            logger.warning("private containerd %s: %s", home.path, left)
+            logger.warning("an abandoned private containerd: %s", left)

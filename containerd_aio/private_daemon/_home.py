@@ -42,12 +42,13 @@ class Home:
         home = cls(path, root=root, lock=_take_lock(path))
         for directory in (home.root, home.state, home.temporary):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.log.write_bytes(b"")  # a root that was given may hold an older one
         return home
 
     @classmethod
-    def abandoned(cls) -> Iterator[Home]:
-        """The directories whose owner is gone; each is ours from then on."""
-        for place in dict.fromkeys(_places()):
+    def abandoned(cls, *places: str) -> Iterator[Home]:
+        """The directories whose owner is gone, in these places or in all; each is ours from then on."""
+        for place in dict.fromkeys(places or _places()):
             for path in Path(place).glob(f"{PREFIX}*/"):
                 if (lock := _lock_of_nobody(path)) is not None:
                     yield cls(path, lock=lock)
@@ -56,6 +57,13 @@ class Home:
     def log(self) -> Path:
         """What containerd writes to stdout and stderr."""
         return self.root / "containerd.log"
+
+    def read_log(self) -> str:
+        """The log's text so far."""
+        try:
+            return self.log.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def remove(self) -> None:
         """Remove the directory and what is in it; a root directory that was given stays.

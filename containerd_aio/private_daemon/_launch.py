@@ -69,22 +69,24 @@ def write_config(home: Home, extra: str | None) -> Path:
 
     :raises ValueError: ``extra`` is not TOML.
     """
-    lines = [
-        "version = 2",
-        'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
-        f"temp = {_toml_string(home.temporary)}",
-    ]
+    imports = ""
     if extra is not None:
         if "version" not in tomllib.loads(extra):
             extra = f"version = 2\n{extra}"
         addition = home.path / "extra.toml"
         addition.write_text(extra)
-        lines.append(f"imports = [{_toml_string(addition)}]")
-    # its default is /opt/containerd, which it would make
-    lines.append('[plugins."io.containerd.internal.v1.opt"]')
-    lines.append(f"path = {_toml_string(home.path / 'opt')}")
+        imports = _toml_string(addition)
     config = home.path / "config.toml"
-    config.write_text("\n".join(lines) + "\n")
+    config.write_text(
+        "version = 2\n"
+        # always there: newer versions import /etc/containerd/conf.d by default
+        f"imports = [{imports}]\n"
+        'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+        f"temp = {_toml_string(home.temporary)}\n"
+        # by default /opt/containerd, which it makes
+        '[plugins."io.containerd.internal.v1.opt"]\n'
+        f"path = {_toml_string(home.path / 'opt')}\n"
+    )
     return config
 
 
@@ -99,11 +101,11 @@ def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subpr
 
     :raises OSError: there is no such interpreter, or no process left.
     """
-    command = [binaries.containerd, "--config", config, "--address", home.socket]
-    command += ["--root", home.root, "--state", home.state]
     guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+    paths = {"--config": config, "--address": home.socket, "--root": home.root, "--state": home.state}
+    options = [word for option, path in paths.items() for word in (option, os.fspath(path))]
     return subprocess.Popen(
-        [*guard, *command],
+        [*guard, binaries.containerd, *options],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -18,6 +18,7 @@ class ChildProcess:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
+        self._killed = False
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         try:
@@ -39,6 +40,11 @@ class ChildProcess:
         return not self._ended.is_set()
 
     @property
+    def killed(self) -> bool:
+        """Whether ``kill()`` was called: its end is near."""
+        return self._killed
+
+    @property
     def status(self) -> str:
         """How it ended, in words."""
         code = self._popen.returncode
@@ -46,10 +52,10 @@ class ChildProcess:
             return "still runs"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing happens when it has ended."""
-        if self.running:
-            signal.pidfd_send_signal(self._pidfd, number)
+    def kill(self) -> None:
+        """SIGKILL; nothing happens when it has ended."""
+        self._killed = True
+        self._send(signal.SIGKILL)
 
     async def wait(self) -> None:
         """Wait until it has ended. Cancelling changes nothing."""
@@ -58,22 +64,32 @@ class ChildProcess:
     async def end(self, *, grace: float) -> None:
         """SIGTERM, and SIGKILL after ``grace`` seconds; returns when it has ended.
 
-        When cancelled it may run on; call again.
+        If cancelled it may run on; call again.
         """
-        self.send_signal(signal.SIGTERM)
+        self._send(signal.SIGTERM)
         with anyio.move_on_after(grace):
             await self.wait()
-        self.send_signal(signal.SIGKILL)
-        await self.wait()
+        if self.running:
+            self.kill()
+            await self.wait()
 
     def end_blocking(self, *, grace: float) -> None:
-        """The same from another thread, without the loop, which may be gone."""
+        """As ``end()``, from another thread and without the loop, which may be gone."""
+        self._popen.terminate()
         try:
-            self._popen.terminate()
             self._popen.wait(grace)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
+
+    def close(self) -> None:
+        """Give back what is held to see its end; it has ended."""
+        if self.running:
+            self._on_end()
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.running:
+            signal.pidfd_send_signal(self._pidfd, number)
 
     def _on_end(self) -> None:
         self._loop.remove_reader(self._pidfd)

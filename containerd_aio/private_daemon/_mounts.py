@@ -1,0 +1,54 @@
+"""What is mounted, and how to get rid of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# umount2(2)
+_MNT_DETACH = 2
+_UMOUNT_NOFOLLOW = 8
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """A line of /proc/self/mountinfo."""
+
+    path: Path
+    type: str
+
+
+def mount_points() -> Iterator[MountPoint]:
+    """All of this mount namespace, in the order in which they were mounted."""
+    # fields: id, parent, device, root, mount point, options, optional ones, "-", type, source, options
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        before, _, after = line.partition(b" - ")
+        yield MountPoint(Path(os.fsdecode(_unescaped(before.split()[4]))), after.split()[0].decode())
+
+
+def _unescaped(field: bytes) -> bytes:
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
+
+
+def unmount_below(directory: Path) -> list[str]:
+    """Unmount all below ``directory``, the last first; busy ones are detached. A line for each that stays."""
+    left = []
+    for mount in reversed([mount for mount in mount_points() if directory in mount.path.parents]):
+        if _umount(mount.path, _UMOUNT_NOFOLLOW) != 0:
+            error = _umount(mount.path, _UMOUNT_NOFOLLOW | _MNT_DETACH)
+            if error != 0:
+                left.append(f"cannot unmount {mount.path}: {os.strerror(error)}")
+    return left
+
+
+def _umount(path: Path, flags: int) -> int:
+    """The errno, 0 for success."""
+    if _libc.umount2(os.fsencode(path), flags) == 0:
+        return 0
+    return ctypes.get_errno()
