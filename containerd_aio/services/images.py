@@ -56,6 +56,7 @@ class Images:
         :raises InvalidArgumentError: if the name is empty, or the target lacks a digest, size or media type
         :raises AlreadyExistsError: if the name is taken
         """
+        check_digest(info.target.digest)
         request = api.CreateImageRequest(image=_to_image(info))
         if source_date_epoch_ns is not None:
             request.source_date_epoch = to_timestamp(source_date_epoch_ns)
@@ -76,6 +77,8 @@ class Images:
         :raises InvalidArgumentError: if the name is empty, a field is unknown, or the target is not complete
         :raises NotFoundError: if there is no such image
         """
+        if not fields or "target" in fields:
+            check_digest(info.target.digest)
         request = api.UpdateImageRequest(image=_to_image(info))
         if fields:
             request.update_mask = FieldMask(paths=[*fields])
@@ -133,5 +136,4 @@ def _image_from(message: api.Image) -> ImageInfo:
 
 
 def _to_image(info: ImageInfo) -> api.Image:
-    check_digest(info.target.digest)
     return api.Image(name=_check_name(info.name), labels=dict(info.labels), target=to_descriptor(info.target))
