@@ -17,7 +17,7 @@ from containerd_aio._api._message import Message
 from containerd_aio._api.containerd import events, types
 from containerd_aio._api.containerd.services.images import v1 as images
 from containerd_aio._transport import convert, typeurl
-from containerd_aio._transport._stock_codec import EncodeError
+from containerd_aio._transport.codec import EncodeError
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue, Mount, Runtime
 
@@ -64,7 +64,7 @@ def to_any(type_url: str, plain: Mapping[str, object]) -> AnyValue:
     """
     try:
         return typeurl.pack(_SHAPES[type_url].down(plain))
-    except (EncodeError, UnicodeEncodeError) as exc:
+    except EncodeError as exc:
         raise InvalidArgumentError(f"this is no {type_url}: {exc}") from exc
 
 
