@@ -1,0 +1,177 @@
+"""This process's own stdin, stdout and stderr as byte streams, without changing them for anybody else.
+
+A descriptor that the shell gave us is shared with the shell: O_NONBLOCK set on it would break other programs. So
+pipes and terminals are opened once more, through ``/proc/self/fd``, and only that descriptor is non-blocking.
+Where that is refused (sockets; a terminal of another user, after ``su``), we wait until the descriptor is ready
+and then read what is there, or write so little that it is taken at once. What cannot be waited for (regular
+files, ``/dev/null``) never waits for anybody else either: it is read and written by a worker thread, since a
+disk may be slow.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import stat
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ByteReceiveStream, ByteSendStream
+from anyio.lowlevel import checkpoint
+
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.stdio.readiness import Readiness
+
+_CHUNK: Final = 64 * 1024
+_PTMX: Final = os.makedev(5, 2)
+
+
+class DescriptorSource(ByteReceiveStream):
+    """Reads what a descriptor of this process is open on."""
+
+    def __init__(self, descriptor: int) -> None:
+        """:raises InvalidArgumentError: if the descriptor is not open for reading"""
+        self._port = _open(descriptor, os.O_RDONLY)
+
+    async def receive(self, max_bytes: int = _CHUNK) -> bytes:
+        """Return the next bytes; if cancelled while it waits, none is lost.
+
+        :raises anyio.EndOfStream: at the end; a terminal that was hung up is at its end
+        :raises OSError: if reading fails
+        """
+        await checkpoint()
+        try:
+            chunk = await self._port.read(max_bytes)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            chunk = b""
+        if not chunk:
+            raise anyio.EndOfStream
+        return chunk
+
+    def close(self) -> None:
+        """Close our descriptor; the one that was given stays as it is."""
+        self._port.close()
+
+    async def aclose(self) -> None:
+        """The same, as streams spell it."""
+        self.close()
+
+
+class DescriptorSink(ByteSendStream):
+    """Writes to what a descriptor of this process is open on."""
+
+    def __init__(self, descriptor: int) -> None:
+        """:raises InvalidArgumentError: if the descriptor is not open for writing"""
+        self._port = _open(descriptor, os.O_WRONLY)
+
+    async def send(self, item: bytes) -> None:
+        """Write all of ``item``; waits while the other side takes nothing. Cancelled, a part may be written.
+
+        :raises OSError: if writing fails; ``BrokenPipeError`` if nobody reads any more
+        """
+        rest = memoryview(item)
+        while rest:
+            await checkpoint()
+            rest = rest[await self._port.write(rest) :]
+
+    def close(self) -> None:
+        """Close our descriptor; the one that was given stays as it is."""
+        self._port.close()
+
+    async def aclose(self) -> None:
+        """The same, as streams spell it."""
+        self.close()
+
+
+class _PolledPort:
+    """A descriptor that the event loop can wait for; ``sure`` bytes are taken at once when it is ready,
+    ``None`` if it is non-blocking, so that any number may be tried."""
+
+    def __init__(self, descriptor: int, *, write: bool, sure: int | None) -> None:
+        self._descriptor = descriptor
+        self._ready = Readiness(descriptor, write=write)
+        self._sure = sure
+
+    async def read(self, size: int) -> bytes:
+        while True:
+            if self._sure is not None:
+                await self._ready.wait()
+            try:
+                return os.read(self._descriptor, size)
+            except BlockingIOError:
+                await self._ready.wait()
+
+    async def write(self, data: memoryview) -> int:
+        while True:
+            if self._sure is not None:
+                await self._ready.wait()
+            try:
+                return os.write(self._descriptor, data[: self._sure])
+            except BlockingIOError:
+                await self._ready.wait()
+
+    def close(self) -> None:
+        self._ready.stop()
+        os.close(self._descriptor)
+
+
+class _ThreadedPort:
+    """A descriptor whose calls may take a while, but end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._limiter = anyio.CapacityLimiter(1)  # ours: not one of the threads that the program counts on
+
+    async def read(self, size: int) -> bytes:
+        return await anyio.to_thread.run_sync(os.read, self._descriptor, size, limiter=self._limiter)
+
+    async def write(self, data: memoryview) -> int:
+        return await anyio.to_thread.run_sync(os.write, self._descriptor, data, limiter=self._limiter)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _open(descriptor: int, access: int) -> _PolledPort | _ThreadedPort:
+    """Open, or duplicate, what ``descriptor`` is open on, in the way that suits it."""
+    _check_access(descriptor, access)
+    if not _can_be_polled(descriptor):
+        return _ThreadedPort(os.dup(descriptor))
+    write = access == os.O_WRONLY
+    status = os.fstat(descriptor)
+    if stat.S_ISFIFO(status.st_mode) or (os.isatty(descriptor) and status.st_rdev != _PTMX):
+        try:
+            # Never of a pty's master: opening /dev/ptmx makes a new pty.
+            own = os.open(f"/proc/self/fd/{descriptor}", access | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError:
+            pass
+        else:
+            return _PolledPort(own, write=write, sure=None)
+    # A pipe that is ready takes PIPE_BUF bytes, a socket more. A terminal promises one byte, but it is not
+    # ready while its output is stopped, so a few more only wait until the window has drawn some.
+    sure = 256 if os.isatty(descriptor) else select.PIPE_BUF
+    return _PolledPort(os.dup(descriptor), write=write, sure=sure)
+
+
+def _check_access(descriptor: int, access: int) -> None:
+    what = "writing" if access == os.O_WRONLY else "reading"
+    try:
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+    except OSError as error:
+        raise InvalidArgumentError(f"descriptor {descriptor} is not open") from error
+    if mode not in (access, os.O_RDWR):
+        raise InvalidArgumentError(f"descriptor {descriptor} is not open for {what}")
+
+
+def _can_be_polled(descriptor: int) -> bool:
+    with select.epoll() as epoll:
+        try:
+            epoll.register(descriptor)
+        except PermissionError:
+            return False
+    return True

@@ -1,0 +1,167 @@
+"""The kinds of stdio, as plain calls: ``null pipes inherit streams log_file log_binary log_uri attach``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from os import PathLike
+
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.stdio import files, logs
+from containerd_aio.stdio.connect import PIPED, ConnectedStdio
+from containerd_aio.stdio.descriptors import DescriptorSink, DescriptorSource
+from containerd_aio.stdio.files import ReadableFile, WritableFile
+from containerd_aio.stdio.logs import LogStdio
+from containerd_aio.stdio.pump import Sink, Source
+from containerd_aio.stdio.stdio import Stdio
+
+
+def null() -> Stdio:
+    """Connect nothing: all three streams are ``/dev/null``."""
+    return ConnectedStdio()
+
+
+def pipes(*, stdin: bool = False, stdout: bool = True, stderr: bool = True, terminal: bool = False) -> Stdio:
+    """Hand the chosen streams to the caller, as anyio byte streams on the process; the others are ``/dev/null``.
+
+    Where nobody reads, the process waits once the FIFO is full. With ``terminal`` all output comes from stdout.
+
+    :raises InvalidArgumentError: if a terminal is to have no stdout
+    """
+    _check_terminal(terminal, stdout)
+    return ConnectedStdio(
+        stdin=PIPED if stdin else None,
+        stdout=PIPED if stdout else None,
+        stderr=PIPED if stderr and not terminal else None,
+        terminal=terminal,
+    )
+
+
+def inherit(
+    *,
+    stdin: bool = True,
+    stdout: bool = True,
+    stderr: bool = True,
+    terminal: bool = False,
+    descriptors: tuple[int, int, int] = (0, 1, 2),
+) -> Stdio:
+    """Connect the chosen streams with this process's own.
+
+    What is typed or piped into this process is read as it comes, whether the container wants it or not. With
+    ``terminal`` our terminal is in raw mode while the process runs, and the container's follows its size.
+    Python's own buffers are not flushed: ``print(..., flush=True)`` keeps the order.
+    What our streams raise (``BrokenPipeError`` where nobody reads) comes out of deleting the process.
+    ``descriptors``: what to use instead of 0, 1 and 2.
+
+    :raises InvalidArgumentError: if a terminal is to have no stdout
+    """
+    _check_terminal(terminal, stdout)
+    return ConnectedStdio(
+        stdin=partial(_source_at, descriptors[0]) if stdin else None,
+        stdout=partial(_sink_at, descriptors[1]) if stdout else None,
+        stderr=partial(_sink_at, descriptors[2]) if stderr and not terminal else None,
+        terminal=terminal,
+        console=descriptors[0] if terminal and stdin else None,
+    )
+
+
+def streams(
+    stdin: Source | ReadableFile | None = None,
+    stdout: Sink | WritableFile | None = None,
+    stderr: Sink | WritableFile | None = None,
+    *,
+    terminal: bool = False,
+) -> Stdio:
+    """Copy from and to streams of the caller's: anyio byte streams (or object streams of bytes), binary files.
+
+    They are not closed. A file is used by a worker thread. What they raise comes out of deleting the process;
+    the process is not disturbed, but the rest of that output is dropped, or its input ends. The end of
+    ``stdin`` ends the process's input.
+
+    :raises InvalidArgumentError: if one is something else (a text file, say), or a terminal has no stdout
+    """
+    _check_terminal(terminal, stdout is not None)
+    if stdin is not None:
+        files.check_source("stdin", stdin)
+    if stdout is not None:
+        files.check_sink("stdout", stdout)
+    if stderr is not None:
+        files.check_sink("stderr", stderr)
+    return ConnectedStdio(
+        stdin=None if stdin is None else partial(_source_of, stdin),
+        stdout=None if stdout is None else partial(_sink_of, stdout),
+        stderr=None if stderr is None or terminal else partial(_sink_of, stderr),
+        terminal=terminal,
+    )
+
+
+def attach(*, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> Stdio:
+    """Hand the chosen streams of a process that exists to the caller; a new process takes ``pipes()``.
+
+    Two readers of one process share its bytes: each gets a part.
+    """
+    return ConnectedStdio(
+        stdin=PIPED if stdin else None,
+        stdout=PIPED if stdout else None,
+        stderr=PIPED if stderr else None,
+        only_attach=True,
+    )
+
+
+def log_file(path: str | PathLike[str]) -> Stdio:
+    """Have the shim append stdout and stderr to a file on containerd's host, which is made if missing.
+
+    :raises InvalidArgumentError: if the path is not absolute
+    """
+    return LogStdio(uri=logs.file_uri(os.fspath(path)))
+
+
+def log_binary(
+    path: str | PathLike[str], args: Mapping[str, str] | None = None, *, terminal: bool = False
+) -> Stdio:
+    """Have the shim run a program on containerd's host, as its user, that reads the output.
+
+    It gets stdout and stderr as descriptors 3 and 4, and closes 5 when it is ready (containerd's
+    ``runtime/logging``). Each name of ``args`` and its value become two arguments; their order is not kept.
+
+    :raises InvalidArgumentError: if the path is not absolute
+    """
+    return LogStdio(uri=logs.binary_uri(os.fspath(path), args), terminal=terminal)
+
+
+def log_uri(uri: str, *, terminal: bool = False) -> Stdio:
+    """Send stdout and stderr where a URI says: ``file:///path``, ``binary:///path?name=value``, ``binary-v2``
+    (from containerd 2.3 on).
+
+    Never take one from an image or a container's labels: the shim runs ``binary`` as its own user, root.
+
+    :raises InvalidArgumentError: for another scheme, a path that is not absolute, or a terminal's log file
+    """
+    return LogStdio(uri=logs.checked_uri(uri, terminal=terminal), terminal=terminal)
+
+
+def _check_terminal(terminal: bool, stdout: bool) -> None:
+    if terminal and not stdout:
+        raise InvalidArgumentError("a terminal needs stdout: all of its output comes from there")
+
+
+def _source_at(descriptor: int, release: ExitStack) -> Source:
+    source = DescriptorSource(descriptor)
+    release.callback(source.close)
+    return source
+
+
+def _sink_at(descriptor: int, release: ExitStack) -> Sink:
+    sink = DescriptorSink(descriptor)
+    release.callback(sink.close)
+    return sink
+
+
+def _source_of(given: Source | ReadableFile, _: ExitStack) -> Source:
+    return files.as_source(given)
+
+
+def _sink_of(given: Sink | WritableFile, _: ExitStack) -> Sink:
+    return files.as_sink(given)

@@ -1,0 +1,198 @@
+"""The open streams of one process, from before its Create or Exec until after its Delete.
+
+The order is the hard part; whoever runs the process calls, in this order: ``started()`` when Start has
+answered, ``drain()`` when the process has ended, ``aclose()`` when it is deleted. Each may be left out, called
+again, or cancelled and called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import ByteReceiveStream, ByteSendStream
+
+from containerd_aio.stdio.console import Console
+from containerd_aio.stdio.pump import Pump
+from containerd_aio.stdio.receive import FifoReceiveStream
+from containerd_aio.stdio.send import FifoSendStream
+
+
+@dataclass(frozen=True, slots=True)
+class StdioPaths:
+    """What Create and Exec are told: paths of FIFOs or log URIs, ``""`` for what is not connected."""
+
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+
+
+@dataclass(slots=True)
+class Ends:
+    """Our ends of the FIFOs and what they are copied to or from; ``release`` closes all of it.
+
+    Of the ``readers``, those in ``piped`` are the user's to read; each other one has a pump in ``outputs``.
+    """
+
+    release: ExitStack
+    readers: list[FifoReceiveStream] = field(default_factory=list[FifoReceiveStream])
+    piped: list[FifoReceiveStream] = field(default_factory=list[FifoReceiveStream])
+    writer: FifoSendStream | None = None
+    outputs: list[Pump] = field(default_factory=list[Pump])
+    input: Pump | None = None
+    console: Console | None = None
+
+    @property
+    def pumps(self) -> list[Pump]:
+        """All that is copied, outputs first."""
+        return self.outputs if self.input is None else [*self.outputs, self.input]
+
+
+class OpenStdio:
+    """The standard streams of one process, open.
+
+    ``stdin_path``, ``stdout_path``, ``stderr_path`` and ``terminal`` go into Create or Exec. ``stdin``,
+    ``stdout`` and ``stderr`` are the user's streams, ``None`` where not piped.
+    """
+
+    def __init__(
+        self,
+        paths: StdioPaths,
+        ends: Ends,
+        *,
+        terminal: bool,
+        stdin: ByteSendStream | None = None,
+        stdout: ByteReceiveStream | None = None,
+        stderr: ByteReceiveStream | None = None,
+        remove: Callable[[], None] | None = None,
+    ) -> None:
+        self.stdin_path = paths.stdin
+        self.stdout_path = paths.stdout
+        self.stderr_path = paths.stderr
+        self.terminal = terminal
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._ends = ends
+        self._remove = remove
+        self._complete = True
+        self._closed = False
+        self._told = False  # aclose() has raised the failure
+
+    @property
+    def complete(self) -> bool:
+        """Whether no output was cut off: ``False`` where a process left behind still held it open at the end
+        of the drain, where more than 1 MiB was left unread, or where what it was copied to failed."""
+        return self._complete and not any(pump.failure for pump in self._ends.outputs)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The first error of what the streams are copied to or from (``inherit()``, ``streams()``).
+
+        The process is not disturbed by it: its output is dropped from there on, its input ends.
+        """
+        return next((pump.failure for pump in self._ends.pumps if pump.failure), None)
+
+    def on_stdin_closed(self, close_io: Callable[[], Awaitable[None]]) -> None:
+        """Have ``close_io`` called once our end of stdin is closed and the process started.
+
+        It shall send CloseIO; what it raises, other than ``NotFoundError``, comes out of ``stdin.aclose()`` or
+        ``started()``, and makes ``inherit()`` and ``streams()`` fail.
+        """
+        if self._ends.writer is not None:
+            self._ends.writer.on_closed(close_io)
+
+    def on_resize(self, resize: Callable[[int, int], Awaitable[None]]) -> None:
+        """Have ``resize(width, height)`` called with the size of the user's terminal: after ``started()``, and
+        whenever it changes. Only ``inherit(terminal=True)`` ever calls it."""
+        if self._ends.console is not None:
+            self._ends.console.on_resize(resize)
+
+    async def started(self) -> None:
+        """Start has answered: let the streams end when the shim's do, and begin to copy.
+
+        Waits until the shim has opened stdin, which is seldom later; 2 seconds at most.
+
+        :raises ContainerdError: if stdin was closed before, and containerd could not be told now
+        """
+        if self._closed:
+            return
+        self._begin_outputs()
+        if self._ends.writer is not None:
+            await self._ends.writer.reader_has_come()
+        if self._ends.input is not None:
+            self._ends.input.start()
+        if self._ends.console is not None:
+            self._ends.console.enter()
+
+    def close_stdin(self) -> None:
+        """Close our end of stdin and tell nobody; for a ``close_io()`` that sends the call itself."""
+        if self._ends.writer is not None:
+            self._ends.writer.detach()
+
+    async def drain(self, timeout: float) -> None:
+        """The process has ended: wait until its output is delivered, ``timeout`` seconds at most, then end it.
+
+        What ``pipes()`` still hold moves to memory, 1 MiB of each stream; it can be received afterwards, and
+        a task that is receiving goes on doing so. Output that does not end in time is cut off, and
+        ``complete`` is ``False``: another process holds it open, or what it is copied to takes no more.
+        It may run while Delete is under way; the shim then closes what is left after its own drain. After a
+        Create or Start that failed it returns at once. If cancelled, nothing is cut off.
+        """
+        if self._closed:
+            return
+        self._begin_outputs()
+        with anyio.move_on_after(timeout):
+            async with anyio.create_task_group() as group:
+                for reader in self._ends.piped:
+                    group.start_soon(reader.drain)
+                for pump in self._ends.outputs:
+                    group.start_soon(pump.finished.wait)
+        self._cut()
+
+    async def aclose(self, *, unlink: bool = True) -> None:
+        """Stop copying, close our ends, give the terminal back and, with ``unlink``, remove the FIFOs.
+
+        Cancelling does not keep it from doing all of it. What a drain has moved to memory can be received
+        afterwards. It may be called again, also to remove the FIFOs later.
+
+        :raises Exception: what the user's own stream or descriptor raised while it was copied to or from; once
+        """
+        async with AsyncExitStack() as steps:  # last first; each is done whatever happens to the others
+            if unlink and self._remove is not None:
+                steps.callback(self._remove)
+            steps.callback(self._release)
+            await self._stop()
+        if self.failure is not None and not self._told:
+            self._told = True
+            raise self.failure
+
+    def _begin_outputs(self) -> None:
+        for reader in self._ends.readers:
+            reader.writer_has_come()
+        for pump in self._ends.outputs:
+            pump.start()
+
+    def _cut(self) -> None:
+        unfinished = [pump for pump in self._ends.outputs if not pump.finished.is_set()]
+        whole = [reader.cut() for reader in self._ends.readers]
+        if unfinished or not all(whole):
+            self._complete = False
+
+    async def _stop(self) -> None:
+        with anyio.CancelScope(shield=True):
+            async with AsyncExitStack() as steps:
+                if self._ends.console is not None:
+                    steps.push_async_callback(self._ends.console.aclose)
+                for pump in self._ends.pumps:
+                    steps.push_async_callback(pump.aclose)
+
+    def _release(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if not all(reader.done for reader in self._ends.readers):
+            self._complete = False
+        self._ends.release.close()

@@ -1,0 +1,92 @@
+"""Copying between a process's FIFOs and what the user gave: one background task for each stream.
+
+The user's side may fail. Then the process must not be held up, and the failure must not be lost: the output is
+read on and dropped, the input is closed, and the error is kept for ``OpenStdio.aclose()`` to raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+from anyio.abc import ByteReceiveStream, ByteSendStream, ObjectReceiveStream, ObjectSendStream
+
+from containerd_aio._transport.supervise import Background
+from containerd_aio.stdio.receive import FifoReceiveStream
+from containerd_aio.stdio.send import FifoSendStream
+
+Source = ByteReceiveStream | ObjectReceiveStream[bytes]
+Sink = ByteSendStream | ObjectSendStream[bytes]
+
+
+class Pump:
+    """A copy under way. ``failure`` is what it failed with; ``finished`` is set when it is over."""
+
+    def __init__(self, run: Callable[[Pump], Coroutine[Any, Any, None]], name: str) -> None:
+        self._run = run
+        self._name = name
+        self._task: Background | None = None
+        self.finished = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin to copy; once only."""
+        if self._task is None:
+            self._task = Background.start(self._copy, name=self._name, crashed=self.failed)
+
+    def failed(self, error: BaseException) -> None:
+        """Keep the first error."""
+        self.failure = self.failure or error
+
+    async def aclose(self) -> None:
+        """Stop copying; waits until the task is gone."""
+        if self._task is not None:
+            await self._task.aclose()
+
+    async def _copy(self) -> None:
+        try:
+            await self._run(self)
+        finally:
+            self.finished.set()
+
+
+def output_pump(source: FifoReceiveStream, sink: Sink) -> Pump:
+    """Copy a process's output to ``sink`` until it ends."""
+
+    async def run(pump: Pump) -> None:
+        try:
+            async for chunk in source:
+                await sink.send(chunk)
+        except Exception as error:
+            pump.failed(error)
+            await source.aclose()
+
+    return Pump(run, name=f"output {source}")
+
+
+def input_pump(source: Source, process: FifoSendStream) -> Pump:
+    """Copy ``source`` to a process's input, then close that; end early where the process reads no more."""
+
+    async def run(pump: Pump) -> None:
+        try:
+            async for chunk in source:
+                if not await _delivered(process, chunk):
+                    break
+        except Exception as error:
+            pump.failed(error)
+        try:
+            await process.aclose()
+        except Exception as error:
+            pump.failed(error)
+
+    return Pump(run, name=f"input {process}")
+
+
+async def _delivered(process: FifoSendStream, chunk: bytes) -> bool:
+    try:
+        await process.send(chunk)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return False
+    return True
