@@ -43,7 +43,8 @@ class _Shape:
         return {field.plain: field.up(getattr(message, field.name)) for field in self.fields}
 
     def down(self, plain: Mapping[str, object]) -> Message:
-        return self.message(**{field.name: field.down(plain[field.plain]) for field in self.fields})
+        values = {field.name: field.down(plain[field.plain]) for field in self.fields}
+        return self.message(**{name: value for name, value in values.items() if value is not None})
 
 
 def fields_of(value: AnyValue) -> dict[str, object] | None:
