@@ -1,0 +1,82 @@
+"""The kernel's word on how a process ended, for when containerd has forgotten it.
+
+A pidfd outlives its process. From Linux 6.15 on, ``PIDFD_GET_INFO`` with ``PIDFD_INFO_EXIT`` tells the wait
+status of a process that is gone and reaped, also to somebody who is not its parent
+(include/uapi/linux/pidfd.h). containerd from 1.7.0 on removes, when it starts, every task whose init has ended,
+and the status with it: then this is the only place where the code still stands.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import re
+import resource
+import struct
+
+# struct pidfd_info, version 0: mask, cgroupid; pid, tgid, ppid, eight user and group ids; exit_code.
+_INFO = struct.Struct("=QQ11Ii")
+_GET_INFO = 3 << 30 | _INFO.size << 16 | 0xFF << 8 | 11  # _IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info)
+_EXIT = 1 << 3  # PIDFD_INFO_EXIT
+
+
+class Witness:
+    """A pidfd of one process, kept until its exit is known."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    @classmethod
+    def open(cls, pid: int) -> Witness | None:
+        """Watch a process, or return ``None``: it is gone, not visible here, or descriptors run short.
+
+        No witness takes a descriptor beyond half of RLIMIT_NOFILE: the other half is the application's.
+        """
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            return None
+        if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
+            os.close(fd)
+            return None
+        return cls(fd)
+
+    def exit_code(self) -> int | None:
+        """Return the exit code as containerd counts it (128 and the signal), ``None`` while the kernel has none."""
+        if self._fd is None:
+            return None
+        status = _wait_status(self._fd)
+        if status is None:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    def close(self) -> None:
+        """Give the descriptor back; a second call does nothing."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@functools.cache
+def supported() -> bool:
+    """Tell whether this kernel keeps the status of a process that is gone (Linux 6.15 and later)."""
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(re.sub(r"\D.*", "", minor) or 0)) >= (6, 15)
+
+
+def _wait_status(fd: int) -> int | None:
+    info = bytearray(_INFO.size)
+    _INFO.pack_into(info, 0, _EXIT, *(0,) * 13)
+    try:
+        fcntl.ioctl(fd, _GET_INFO, info)
+    except OSError:
+        return None  # ESRCH: gone, and this kernel kept nothing; ENOTTY: before Linux 6.13
+    mask, *_, status = _INFO.unpack(info)
+    return status if mask & _EXIT else None

@@ -1,0 +1,266 @@
+"""A container: a record of what is to run, its snapshot, and the task that runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from containerd_aio._session import Session
+from containerd_aio.errors import (
+    AlreadyExistsError,
+    ConnectionLostError,
+    ContainerdError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnknownError,
+)
+from containerd_aio.image import Image
+from containerd_aio.process import CLEANUP_SECONDS, cleaned_up, open_stdio, start_failed
+from containerd_aio.spec import Spec
+from containerd_aio.stdio import OpenStdio, Stdio, null
+from containerd_aio.task import Task, spec_of
+from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessState
+
+
+class Container:
+    """A container in containerd: metadata and a snapshot; ``new_task()`` makes it run.
+
+    As ``async with`` block, a container that was made by ``new_container()`` is removed at the end, with its
+    task and snapshot; one that was loaded is only let go.
+    """
+
+    def __init__(
+        self, session: Session, info: ContainerInfo, *, owned: bool, mounts: Sequence[Mount] | None = None
+    ) -> None:
+        self._session = session
+        self._info = info
+        self._owned = owned
+        self._mounts = mounts  # what Prepare answered; asked for where it is not known
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id!r} in namespace {self._session.namespace!r}>"
+
+    @property
+    def id(self) -> str:
+        """The container's id, unique in its namespace."""
+        return self._info.id
+
+    async def info(self) -> ContainerInfo:
+        """Ask containerd for the container's record."""
+        self._info = await self._session.services.containers.get(self.id)
+        return self._info
+
+    async def labels(self) -> Mapping[str, str]:
+        """Ask containerd for the labels."""
+        return (await self.info()).labels
+
+    async def set_labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Set labels, leave the others, and return all of them; an empty value removes a label."""
+        fields = [f"labels.{key}" for key in labels]
+        if fields:
+            changed = replace(self._info, labels=labels)
+            self._info = await self._session.services.containers.update(changed, *fields)
+        return self._info.labels
+
+    async def spec(self) -> Spec:
+        """Ask containerd for the OCI runtime spec."""
+        return spec_of(await self.info())
+
+    async def extensions(self) -> Mapping[str, AnyValue]:
+        """Ask containerd for what others have stored with the container, by name."""
+        return (await self.info()).extensions
+
+    async def update(self, info: ContainerInfo, *fields: str) -> ContainerInfo:
+        """Store a changed record and return it; ``fields`` names what to take (``labels``, ``spec``, …), all if none.
+
+        :raises InvalidArgumentError: if the id is another one, or the runtime or snapshotter is changed
+        """
+        if info.id != self.id:
+            raise InvalidArgumentError(
+                f"the record of '{info.id}' cannot be stored for container '{self.id}'"
+            )
+        self._info = await self._session.services.containers.update(info, *fields)
+        return self._info
+
+    async def image(self) -> Image:
+        """Ask containerd for the image that the container was made from.
+
+        :raises NotFoundError: if it was made from none, or the image is gone
+        """
+        info = await self.info()
+        if info.image is None:
+            raise NotFoundError(f"container '{self.id}' was not made from an image")
+        return Image(self._session, await self._session.services.images.get(info.image))
+
+    async def new_task(
+        self,
+        *,
+        stdio: Stdio | None = None,
+        rootfs: Sequence[Mount] = (),
+        options: AnyValue | None = None,
+    ) -> Task:
+        """Create the container's task: its init is made and held, until ``start()`` lets it run.
+
+        Waits for the event stream to be live first, so that no exit can be missed. ``rootfs`` are mounts to add
+        to those of the snapshot; ``options`` the runtime's, in place of the container's. If cancelled, nothing
+        is left behind.
+
+        :raises StartFailedError: if the runtime cannot make the process; the message has its reason
+        :raises AlreadyExistsError: if the container has a task
+        :raises ConnectionLostError: if containerd cannot be reached
+        """
+        stdio = stdio or null()
+        mounts = [*_labelled(await self._rootfs(), spec_of(self._info)), *rootfs]
+        exits = self._session.exits
+        await exits.attached()
+        await self._match_terminal(stdio)
+        opened = await open_stdio(self._session, stdio, self.id)
+        record = exits.track(self.id)
+        try:
+            pid = await self._session.services.tasks.create(
+                self.id,
+                rootfs=mounts,
+                stdin=opened.stdin_path,
+                stdout=opened.stdout_path,
+                stderr=opened.stderr_path,
+                terminal=opened.terminal,
+                options=options,
+            )
+        except (AlreadyExistsError, UnknownError) as error:
+            exits.discard(record)
+            await opened.aclose()
+            raise self._refused(error) from error
+        except BaseException as error:
+            exits.discard(record)
+            await self._undo_create(opened, error)
+            raise
+        exits.created(record, pid)
+        return Task(self._session, record, opened, owned=True, container=self._info)
+
+    async def task(self, stdio: Stdio | None = None) -> Task:
+        """Return the container's task, as somebody made it; leaving its block deletes nothing.
+
+        With ``stdio=attach()`` it is connected to the streams that the task has.
+
+        :raises NotFoundError: if the container has no task
+        """
+        exits = self._session.exits
+        await exits.attached()
+        record = exits.track(self.id)
+        try:
+            answer = await self._session.services.tasks.get(self.id)
+            opened = await (stdio or null()).attach(answer)
+        except BaseException:
+            exits.discard(record)
+            raise
+        record = exits.loaded(record, answer)
+        if answer.status.state is not ProcessState.CREATED:
+            await opened.started()
+        return Task(self._session, record, opened, owned=False, container=self._info)
+
+    async def delete(self, *, snapshot: bool = True) -> None:
+        """Remove the container from containerd, and with ``snapshot`` its files.
+
+        :raises FailedPreconditionError: if it has a task; delete that first
+        :raises NotFoundError: if it is gone
+        """
+        try:
+            task = await self._session.services.tasks.get(self.id)
+        except NotFoundError:
+            pass
+        else:
+            raise FailedPreconditionError(
+                f"container '{self.id}' has a task ({task.status.state}); delete that first",
+                subject=f"container '{self.id}'",
+            )
+        await self._remove(snapshot=snapshot)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._owned:
+            await cleaned_up(self._cleanup, error, f"container '{self.id}' could not be removed")
+
+    async def _cleanup(self) -> None:
+        try:
+            task = await self.task()
+        except NotFoundError:
+            pass
+        else:
+            try:
+                await task.delete(kill=True)
+            except NotFoundError:
+                pass
+        try:
+            await self._remove(snapshot=True)
+        except NotFoundError:
+            pass
+
+    async def _remove(self, *, snapshot: bool) -> None:
+        # The snapshot first: without its container the collector takes it, and the two would race.
+        if snapshot and self._info.snapshotter and self._info.snapshot_key:
+            try:
+                await self._session.services.snapshotter(self._info.snapshotter).remove(
+                    self._info.snapshot_key
+                )
+            except NotFoundError:
+                pass
+        await self._session.services.containers.delete(self.id)
+
+    async def _match_terminal(self, stdio: Stdio) -> None:
+        """Store in the spec whether the process has a terminal: the runtime believes the spec."""
+        spec = spec_of(self._info)
+        process = spec.get("process", {})
+        if bool(process.get("terminal")) is stdio.terminal or self._info.spec is None:
+            return
+        process["terminal"] = stdio.terminal
+        changed = AnyValue(self._info.spec.type_url, json.dumps(spec).encode())
+        await self.update(replace(self._info, spec=changed), "spec")
+
+    async def _rootfs(self) -> Sequence[Mount]:
+        if self._mounts is None:
+            if not self._info.snapshotter or not self._info.snapshot_key:
+                return ()
+            snapshotter = self._session.services.snapshotter(self._info.snapshotter)
+            self._mounts = await snapshotter.mounts(self._info.snapshot_key)
+        return self._mounts
+
+    async def _undo_create(self, opened: OpenStdio, error: BaseException) -> None:
+        """Remove the task of a Create that nobody heard the end of, if it is ours; close its stdio."""
+        answered = isinstance(error, ContainerdError) and not isinstance(error, ConnectionLostError)
+        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+            if not answered:
+                try:
+                    found = await self._session.services.tasks.get(self.id)
+                    if found.status.state is ProcessState.CREATED and found.stdout == opened.stdout_path:
+                        await self._session.services.tasks.delete(self.id)
+                except ContainerdError:
+                    pass  # it was not created, or containerd is gone
+            await opened.aclose()
+
+    def _refused(self, error: AlreadyExistsError | UnknownError) -> ContainerdError:
+        if isinstance(error, UnknownError):
+            return start_failed(f"task '{self.id}'", error)
+        return AlreadyExistsError(
+            f"container '{self.id}' has a task already; container.task() loads it",
+            method=error.method,
+            subject=error.subject,
+            server_message=error.server_message,
+        )
+
+
+def _labelled(mounts: Sequence[Mount], spec: Spec) -> Sequence[Mount]:
+    """Give each mount the SELinux label of the spec, as the Go client does."""
+    label = spec.get("linux", {}).get("mountLabel")
+    if not label:
+        return mounts
+    return [replace(mount, options=(*mount.options, f'context="{label}"')) for mount in mounts]

@@ -1,0 +1,385 @@
+"""A process in a container: an exec, and what a task's init has in common with it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal as signals
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import ByteReceiveStream, ByteSendStream
+
+from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._session import Session
+from containerd_aio.errors import (
+    ConnectionLostError,
+    ContainerdError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    StartFailedError,
+    UnknownError,
+)
+from containerd_aio.services.tasks import DeletedProcess
+from containerd_aio.stdio import OpenStdio, Stdio
+from containerd_aio.types import ExitStatus, ProcessState, Status
+
+# The shim waits up to 10 s for the output of what the process left behind (2 s before 1.7.29): a cleanup must
+# outlast it.
+CLEANUP_SECONDS = 15.0
+# Delete itself has no deadline of ours; once it has answered, the shim's ends are closed and EOF is near.
+_LAST_OUTPUT_SECONDS = 2.0
+
+_UNENDED = frozenset({ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.PAUSING})
+
+
+def signal_number(signal: int | str) -> int:
+    """Return the number of a signal given by number, ``signal.Signals`` or name (``SIGTERM``, ``term``).
+
+    :raises InvalidArgumentError: if there is no such signal
+    """
+    if isinstance(signal, str):
+        name = signal.upper() if signal.upper().startswith("SIG") else f"SIG{signal.upper()}"
+        try:
+            return int(signals.Signals[name])
+        except KeyError:
+            raise InvalidArgumentError(f"there is no signal {signal!r}; give SIGTERM, TERM or 15") from None
+    if not 1 <= signal <= 64:
+        raise InvalidArgumentError(f"there is no signal {signal}; signals are 1 to 64")
+    return int(signal)
+
+
+class Process:
+    """A process in a container, made by ``task.exec()``; ``Task`` is the container's init.
+
+    As ``async with`` block, a process that was made here is killed if it has not ended, and deleted; one that
+    was loaded is only let go.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        record: ExitRecord,
+        stdio: OpenStdio,
+        *,
+        owned: bool,
+    ) -> None:
+        self._session = session
+        self._record = record
+        self._stdio = stdio
+        self._owned = owned
+        stdio.on_stdin_closed(self._stdin_closed)
+        stdio.on_resize(self.resize)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._record.key} pid={self.pid}>"
+
+    @property
+    def id(self) -> str:
+        """The exec's id; a task has that of its container."""
+        return self._record.key.exec_id or self._record.key.container_id
+
+    @property
+    def container_id(self) -> str:
+        """The id of the container that the process is in."""
+        return self._record.key.container_id
+
+    @property
+    def pid(self) -> int:
+        """The process's pid on containerd's host; 0 before an exec, or a restored task, was started."""
+        return self._record.pid or 0
+
+    @property
+    def stdio(self) -> OpenStdio:
+        """What the process's input and output are connected to."""
+        return self._stdio
+
+    @property
+    def stdin(self) -> ByteSendStream | None:
+        """The stream into the process, ``None`` unless made with ``pipes(stdin=True)``."""
+        return self._stdio.stdin
+
+    @property
+    def stdout(self) -> ByteReceiveStream | None:
+        """The stream of the process's output, ``None`` unless made with ``pipes()``."""
+        return self._stdio.stdout
+
+    @property
+    def stderr(self) -> ByteReceiveStream | None:
+        """The stream of the process's errors, ``None`` unless made with ``pipes()`` and without a terminal."""
+        return self._stdio.stderr
+
+    def wait(self) -> asyncio.Future[ExitStatus]:
+        """Return a Future of how the process ends.
+
+        A plain call, any number of times, before ``start()`` and after ``delete()`` as well: each caller has a
+        Future of its own, and cancelling it cancels nobody else's. It waits across restarts of containerd.
+
+        The Future fails with ``ProcessLostError`` if the exit can no longer be learned, ``StartFailedError`` if
+        the process never ran, ``ClientClosedError`` if the client is closed first.
+        """
+        return self._record.wait()
+
+    async def start(self) -> None:
+        """Run the process; returns when it runs (it may have ended already).
+
+        If cancelled, the process is killed, should it have been started; its stdio is closed.
+
+        :raises StartFailedError: if the runtime could not start it; the message has runc's reason
+        :raises FailedPreconditionError: if it was started before
+        :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells
+        """
+        if self._record.phase is not Phase.CREATED:
+            raise FailedPreconditionError(
+                f"{self._record.key} was started, or deleted, before", subject=str(self._record.key)
+            )
+        self._record.starting()
+        try:
+            pid = await self._session.services.tasks.start(*self._record.key)
+        except ConnectionLostError:
+            self._record.start_unanswered()
+            raise
+        except ContainerdError as error:
+            raise await self._not_started(error) from error
+        except BaseException:
+            await self._undo_start()
+            raise
+        self._session.exits.started(self._record, pid)
+        await self._stdio.started()
+
+    async def status(self) -> Status:
+        """Ask containerd for the state, with the exit status where it is stopped.
+
+        :raises NotFoundError: if the process was deleted
+        """
+        answer = await self._session.services.tasks.get(*self._record.key)
+        self._record.answered(answer)
+        return answer.status
+
+    async def kill(self, signal: int | str = signals.SIGKILL, *, all: bool = False) -> None:
+        """Send a signal, by number or name; ``all`` sends it to every process of the container.
+
+        Returns when it is sent: ``wait()`` tells of the end.
+
+        :raises NotFoundError: if the process has ended
+        :raises FailedPreconditionError: if it was not started
+        """
+        number = signal_number(signal)
+        if number == signals.SIGKILL:
+            self._record.kill_asked = True
+        container_id, exec_id = self._record.key
+        async with self._state_named(f"signal {number} cannot be sent"):
+            await self._session.services.tasks.kill(container_id, number, exec_id=exec_id, all=all)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Set the size of the process's terminal, in characters; without a terminal it changes nothing."""
+        if not (0 < width < 65536 and 0 < height < 65536):
+            raise InvalidArgumentError(f"a terminal cannot have {width} columns and {height} rows")
+        container_id, exec_id = self._record.key
+        await self._session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
+
+    async def close_io(self, stdin: bool = True) -> None:
+        """End the process's input: our writer is closed, and the shim told to close its own."""
+        if not stdin:
+            return
+        self._stdio.close_stdin()
+        container_id, exec_id = self._record.key
+        await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
+
+    async def delete(self, *, kill: bool = False) -> ExitStatus | None:
+        """Remove the ended process from containerd and return how it ended, ``None`` if it was never started.
+
+        What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards.
+        ``kill`` kills it first and waits for its end. If cancelled, it may or may not be deleted; calling again
+        is safe.
+
+        :raises FailedPreconditionError: if it is running or paused
+        :raises NotFoundError: if it was deleted before, and how it ended is not known
+        """
+        if kill:
+            await self._end()
+        if not self._record.settled:
+            await self._refuse_unended()
+        reply = await self._delete_drained()
+        if reply is not None:
+            self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
+        await self._stdio.aclose()
+        outcome = self._record.outcome
+        return outcome if isinstance(outcome, ExitStatus) else None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await cleaned_up(self._cleanup, error, f"{self._record.key} could not be removed")
+
+    async def _cleanup(self) -> None:
+        if not self._owned:
+            await self._stdio.aclose(unlink=False)
+        elif self._record.phase is not Phase.DELETED:
+            try:
+                await self.delete(kill=True)
+            except NotFoundError:
+                await self._stdio.aclose()
+
+    async def _end(self) -> None:
+        """Kill the process if it runs, and wait for its end."""
+        if self._record.settled or self._record.phase in (Phase.CREATED, Phase.DELETED):
+            return
+        exited = self.wait()
+        try:
+            await self.kill()
+        except (NotFoundError, FailedPreconditionError):
+            await self._session.exits.ask(self._record)  # it has ended, or never ran
+            if not self._record.settled:
+                exited.cancel()
+                return
+        await asyncio.wait([exited])
+
+    async def _refuse_unended(self) -> None:
+        status = await self.status()
+        if status.state in _UNENDED:
+            raise FailedPreconditionError(
+                f"{self._record.key} is {status.state}; wait for its end, kill() it, or delete(kill=True)",
+                subject=str(self._record.key),
+            )
+
+    async def _delete_drained(self) -> DeletedProcess | None:
+        """Delete while reading what is left: the shim waits for its output to be taken.
+
+        Returns ``None`` where containerd does not know the process any more, but we know how it ended.
+        """
+        reply: DeletedProcess | None = None
+        failure: ContainerdError | None = None
+        self._record.deleting = True
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._stdio.drain, math.inf)
+                try:
+                    reply = await self._delete_rpc()
+                except ContainerdError as error:
+                    failure = error
+                group.cancel_scope.deadline = anyio.current_time() + _LAST_OUTPUT_SECONDS
+        finally:
+            self._record.deleting = False
+        if failure is not None and not (isinstance(failure, NotFoundError) and self._record.settled):
+            raise failure
+        await self._stdio.drain(0)
+        return reply
+
+    async def _delete_rpc(self) -> DeletedProcess:
+        return await self._session.services.tasks.delete_process(*self._record.key)
+
+    async def _stdin_closed(self) -> None:
+        container_id, exec_id = self._record.key
+        try:
+            await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
+        except NotFoundError:
+            pass  # it ended by itself, and nobody reads its input any more
+
+    async def _not_started(self, error: ContainerdError) -> ContainerdError:
+        """Turn what Start answered into the error to raise, and fail the waits with it."""
+        failure = error
+        if isinstance(error, UnknownError):
+            failure = start_failed(self._record.key, error)
+        self._record.start_failed(failure)
+        await self._stdio.aclose()
+        return failure
+
+    async def _undo_start(self) -> None:
+        """Nobody waits for Start's answer any more: what it may have started is killed."""
+        self._record.start_unanswered()
+        self._record.kill_asked = True
+        container_id, exec_id = self._record.key
+        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+            try:
+                await self._session.services.tasks.kill(container_id, signals.SIGKILL, exec_id=exec_id)
+            except ContainerdError:
+                pass  # it does not run
+            await self._session.exits.ask(self._record)
+            await self._stdio.aclose()
+
+    def _state_named(self, what: str) -> StateNamed:
+        return StateNamed(self, what)
+
+
+class StateNamed:
+    """Block in which a call may change the process's state: what containerd refuses with UNKNOWN is explained.
+
+    containerd's state machine answers UNKNOWN and a text (containerd 1.6 to 2.3). The status is asked for once,
+    and the error names it.
+    """
+
+    def __init__(self, process: Process, what: str, *, allowed: frozenset[ProcessState] = _UNENDED) -> None:
+        self._process = process
+        self._what = what
+        self._allowed = allowed
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, UnknownError):
+            return
+        status = await self._process.status()
+        if status.state not in self._allowed:
+            raise FailedPreconditionError(
+                f"{self._what}: {self._process} is {status.state}",
+                method=error.method,
+                subject=error.subject,
+                server_message=error.server_message,
+            ) from error
+
+
+async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStdio:
+    """Open the streams of a process that is to be made.
+
+    :raises InvalidArgumentError: if they take FIFOs, and the daemon is on another host
+    """
+    if session.fifo_dir is None:
+        if stdio.uses_fifos:
+            raise InvalidArgumentError(
+                "FIFOs do not reach a containerd on another host: use null(), log_file() or log_uri()"
+            )
+        return await stdio.open(process_id=process_id)
+    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
+
+
+def start_failed(key: object, error: ContainerdError) -> StartFailedError:
+    """Return the error of a process that the runtime refused, with the runtime's reason."""
+    reason = error.server_message.removesuffix(": unknown")
+    return StartFailedError(
+        f"{key} could not be started: {reason}",
+        method=error.method,
+        subject=error.subject,
+        server_message=error.server_message,
+    )
+
+
+async def cleaned_up(
+    cleanup: Callable[[], Awaitable[None]], error: BaseException | None, what_failed: str
+) -> None:
+    """Run the cleanup at the end of a block, shielded and for 15 s at most.
+
+    What fails in it becomes a note on the error that ended the block; without one it is raised itself.
+    """
+    failure: Exception | None = None
+    with anyio.move_on_after(CLEANUP_SECONDS, shield=True) as scope:
+        try:
+            await cleanup()
+        except Exception as problem:
+            failure = problem
+    if scope.cancelled_caught:
+        failure = ContainerdError(f"{what_failed} within {CLEANUP_SECONDS:.0f} s")
+    if failure is None:
+        return
+    if error is None:
+        raise failure
+    error.add_note(f"{what_failed}: {failure}")

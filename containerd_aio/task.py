@@ -1,0 +1,190 @@
+"""A task: the live init process of a container, and the door to what else runs in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import anyio
+
+from containerd_aio._exits.record import ExitRecord
+from containerd_aio._session import Session
+from containerd_aio.errors import (
+    ConnectionLostError,
+    ContainerdError,
+    InvalidArgumentError,
+)
+from containerd_aio.process import CLEANUP_SECONDS, Process, StateNamed, open_stdio
+from containerd_aio.services.tasks import DeletedProcess
+from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
+from containerd_aio.spec.schema import Process as ProcessSpec
+from containerd_aio.stdio import OpenStdio, Stdio, null
+from containerd_aio.types import AnyValue, ContainerInfo, ProcessInfo, ProcessState
+from containerd_aio.types.identifier import check_identifier
+
+_PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
+
+
+class Task(Process):
+    """The init process of a container, made by ``container.new_task()``.
+
+    As ``async with`` block, a task that was made here is killed if it has not ended, and deleted, with its
+    execs; one that was loaded is only let go.
+    """
+
+    def __init__(
+        self, session: Session, record: ExitRecord, stdio: OpenStdio, *, owned: bool, container: ContainerInfo
+    ) -> None:
+        super().__init__(session, record, stdio, owned=owned)
+        self._container = container
+
+    async def spec(self) -> Spec:
+        """Ask containerd for the OCI runtime spec that the container has."""
+        return spec_of(await self._session.services.containers.get(self.id))
+
+    async def exec(
+        self,
+        id: str,
+        args: Sequence[str] | ProcessSpec,
+        *,
+        stdio: Stdio | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+        terminal: bool | None = None,
+    ) -> Process:
+        """Add a process to the running container; ``start()`` runs it.
+
+        It is a copy of the container's own process with other arguments: ``env`` is merged into its
+        environment; ``cwd`` and ``user`` replace its own. A whole OCI process (a mapping) is taken as it is.
+        If cancelled, nothing is left behind.
+
+        :raises InvalidArgumentError: if the id is none, or the arguments are not usable; before any RPC
+        :raises AlreadyExistsError: if the task has a process of this id
+        :raises FailedPreconditionError: if the task does not run
+        """
+        check_identifier("exec id", id)
+        if id == self.id:
+            raise InvalidArgumentError(
+                f"an exec cannot have its container's id '{id}': exits name both alike"
+            )
+        stdio = stdio or null()
+        if terminal is None:
+            terminal = stdio.terminal
+        process = await self._process_spec(args, env=env, cwd=cwd, user=user, terminal=terminal)
+        exits = self._session.exits
+        await exits.attached()
+        opened = await open_stdio(self._session, stdio, id)
+        record = exits.track(self.id, id)
+        try:
+            async with StateNamed(
+                self, f"exec '{id}' cannot be added", allowed=frozenset({ProcessState.RUNNING})
+            ):
+                await self._session.services.tasks.exec(
+                    self.id,
+                    id,
+                    AnyValue(_PROCESS, json.dumps(process).encode()),
+                    stdin=opened.stdin_path,
+                    stdout=opened.stdout_path,
+                    stderr=opened.stderr_path,
+                    terminal=opened.terminal,
+                )
+        except BaseException as error:
+            exits.discard(record)
+            await self._undo_exec(id, opened, error)
+            raise
+        exits.created(record, 0)
+        return Process(self._session, record, opened, owned=True)
+
+    async def pids(self) -> list[ProcessInfo]:
+        """Ask for the processes in the container, with the exec id of each that an exec started."""
+        return await self._session.services.tasks.list_pids(self.id)
+
+    async def pause(self) -> None:
+        """Freeze all processes of the container.
+
+        :raises FailedPreconditionError: if the task does not run
+        """
+        async with StateNamed(self, "it cannot be paused", allowed=frozenset({ProcessState.RUNNING})):
+            await self._session.services.tasks.pause(self.id)
+
+    async def resume(self) -> None:
+        """Let the frozen processes of the container go on.
+
+        :raises FailedPreconditionError: if the task is not paused
+        """
+        async with StateNamed(self, "it cannot be resumed", allowed=frozenset({ProcessState.PAUSED})):
+            await self._session.services.tasks.resume(self.id)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Freeze the container for the length of the block, and restore the state it was found in.
+
+        The state is restored also when the block fails or is cancelled; a task found paused stays paused.
+        """
+        found = (await self.status()).state
+        if found is ProcessState.PAUSED:
+            yield
+            return
+        try:
+            await self.pause()
+            yield
+        finally:
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
+                    await self.resume()
+
+    async def _delete_rpc(self) -> DeletedProcess:
+        return await self._session.services.tasks.delete(self.id)
+
+    async def _process_spec(
+        self,
+        args: Sequence[str] | ProcessSpec,
+        *,
+        env: Mapping[str, str] | None,
+        cwd: str | None,
+        user: str | None,
+        terminal: bool,
+    ) -> ProcessSpec:
+        if isinstance(args, Mapping):
+            return args
+        spec = spec_of(self._container)
+        try:
+            return process_for_exec(spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal)
+        except RootfsNeeded:
+            pass  # the user must be looked up in the container's files
+        snapshotter, key = self._container.snapshotter, self._container.snapshot_key
+        if not snapshotter or not key:
+            raise InvalidArgumentError(
+                f"user '{user}' cannot be looked up: container '{self.id}' has no snapshot; give uid:gid"
+            )
+        mounts = await self._session.services.snapshotter(snapshotter).mounts(key)
+        with open_rootfs(mounts) as rootfs:
+            return process_for_exec(
+                spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal, rootfs=rootfs
+            )
+
+    async def _undo_exec(self, id: str, opened: OpenStdio, error: BaseException) -> None:
+        answered = isinstance(error, ContainerdError) and not isinstance(error, ConnectionLostError)
+        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+            if not answered:
+                try:
+                    await self._session.services.tasks.delete_process(self.id, id)
+                except ContainerdError:
+                    pass  # it was not added, or containerd is gone
+            await opened.aclose()
+
+
+def spec_of(container: ContainerInfo) -> Spec:
+    """Return the OCI runtime spec in a container's record.
+
+    :raises InvalidArgumentError: if the record has none, or one that is no JSON object
+    """
+    if container.spec is None:
+        raise InvalidArgumentError(f"container '{container.id}' has no spec")
+    spec = json.loads(container.spec.value)
+    if not isinstance(spec, dict):
+        raise InvalidArgumentError(f"the spec of container '{container.id}' is no JSON object")
+    return cast(Spec, spec)
