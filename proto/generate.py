@@ -40,7 +40,7 @@ TAKEN = {"Message", "List", "Dict", "Optional", "AsyncIterator"}
 
 def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
-        print(__doc__)
+        sys.stderr.write(__doc__ or "")
         return 2
     root = PROTO.parent
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             for path in differing:
                 update(fresh / path, root / path)
     for path in differing:
-        print(f"{'out of date' if arguments else 'written'}: {path}")
+        sys.stdout.write(f"{'out of date' if arguments else 'written'}: {path}\n")
     return 1 if arguments and differing else 0
 
 
@@ -73,7 +73,8 @@ def write_api(output: Path) -> None:
     output.mkdir(parents=True)
     with tempfile.NamedTemporaryFile() as compiled:
         protoc(Path(compiled.name), "--include_source_info")
-        models.monkey_patch_oneof_index()  # without it betterproto cannot read which fields are in a oneof
+        # Without this betterproto cannot read which fields are in a oneof.
+        models.monkey_patch_oneof_index()  # type: ignore[no-untyped-call]
         schema = FileDescriptorSet().parse(Path(compiled.name).read_bytes())
     for name, text in modules(schema).items():
         path = output / name
@@ -90,8 +91,8 @@ def write_api(output: Path) -> None:
 def modules(schema: FileDescriptorSet) -> dict[str, str]:
     """The text of each generated module by its path."""
     # The two places where betterproto's generator is told to do it our way.
-    parser.outputfile_compiler = module_text
-    models.get_type_reference = type_reference
+    parser.outputfile_compiler = module_text  # type: ignore[attr-defined]
+    models.get_type_reference = type_reference  # type: ignore[attr-defined]
     request = CodeGeneratorRequest(parameter="INCLUDE_GOOGLE", proto_file=schema.file)
     with contextlib.redirect_stderr(io.StringIO()):  # it tells each file that it would write
         response = parser.generate_code(request)
@@ -107,7 +108,7 @@ def type_reference(*, package: str, imports: set[str], source_type: str, **_: ob
     class_name = pythonize_class_name(name)
     if other == package:
         return class_name
-    parent, _, leaf = other.rpartition(".")
+    parent, _dot, leaf = other.rpartition(".")
     alias = other.replace(".", "_")
     imports.add(f"from {up(package)}{parent} import {leaf} as {alias}")
     return f"{alias}.{class_name}"
@@ -121,8 +122,8 @@ def up(package: str) -> str:
 def module_text(output_file: models.OutputTemplate) -> str:
     """The whole module of one protobuf package; betterproto names the argument."""
     module = output_file
-    definitions = [*module.enums, *module.messages, *module.services]
-    if collisions := TAKEN.intersection(definition.py_name for definition in definitions):
+    names = {definition.py_name for definition in [*module.enums, *module.messages]}
+    if collisions := TAKEN & names:
         raise SystemExit(f"{module.package}: the names {collisions} are taken")
     refuse_unsupported(module)
     body = "\n\n".join(
@@ -139,9 +140,15 @@ def module_text(output_file: models.OutputTemplate) -> str:
 def refuse_unsupported(module: models.OutputTemplate) -> None:
     """Fail on what containerd's schema does not have, and the base classes and the codec therefore lack."""
     for message in module.messages:
-        for field in message.fields:
-            if isinstance(field, models.OneOfFieldCompiler) or field.field_wraps or field.field_type == "group":
-                raise SystemExit(f"{full_name(message)}.{field.proto_name}: oneofs, wrappers, groups do not work")
+        for field in fields_of(message):
+            if (
+                isinstance(field, models.OneOfFieldCompiler)
+                or field.field_wraps
+                or field.field_type == "group"
+            ):
+                raise SystemExit(
+                    f"{full_name(message)}.{field.proto_name}: oneofs, wrappers, groups do not work"
+                )
     for service in module.services:
         for method in service.methods:
             if method.client_streaming and not method.server_streaming:
@@ -192,9 +199,13 @@ def message_lines(message: models.MessageCompiler) -> Iterator[str]:
     # A docstring in any case: without one the dataclass decorator builds one, slowly.
     yield from docstring(comment_lines(message) or [f"{full_name(message)}."])
     yield f'    __proto_name__ = "{full_name(message)}"\n'
-    for field in message.fields:
+    for field in fields_of(message):
         yield from (f"    # {line}" for line in comment_lines(field))
         yield "    " + field.get_field_string().replace('"', "")
+
+
+def fields_of(message: models.MessageCompiler) -> list[models.FieldCompiler]:
+    return [field for field in message.fields if isinstance(field, models.FieldCompiler)]
 
 
 def full_name(definition: models.MessageCompiler) -> str:
@@ -224,7 +235,9 @@ def service_lines(service: models.ServiceCompiler) -> Iterator[str]:
 
 
 def handler_text(method: models.ServiceMethodCompiler) -> str:
-    kind = "_".join("stream" if many else "unary" for many in (method.client_streaming, method.server_streaming))
+    kind = "_".join(
+        "stream" if many else "unary" for many in (method.client_streaming, method.server_streaming)
+    )
     arguments = f"self.{method.py_name}, {method.py_input_message_type}, {method.py_output_message_type}"
     return f'"{method.route}": _service.{kind}({arguments})'
 

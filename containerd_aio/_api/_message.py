@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import sys
 import typing
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class _FirstRead:
         if message is None:
             return self
         if self._make is None:
-            self._make = _maker(self._owner._type_hints()[self._name])
+            self._make = _maker(field_types(self._owner)[self._name])
         value = message.__dict__[self._name] = self._make()
         return value
 
@@ -80,25 +81,27 @@ class Message(betterproto.Message):
     # The message's full name in the schema: what a type_url says.
     __proto_name__ = ""
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # else these were taken for fields
         __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+        _field_names: ClassVar[frozenset[str]]
+        _group_current: dict[str, str]
 
     # betterproto keeps these three in every instance; here only where they differ. An object that somebody
     # made or received is present wherever it is put; one that came from reading an absent field is not,
     # until it is changed.
     _serialized_on_wire = True
     _unknown_fields = b""
-    _group_current: dict[str, str] = {}  # noqa: RUF012  the schema has no oneof, nobody writes here
+    _group_current = {}  # noqa: RUF012  the schema has no oneof, nobody writes here
 
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False)(cls)
-        for field in dataclasses.fields(cls):
-            setattr(cls, field.name, _class_attribute(cls, field))
+        cls._field_names = frozenset(cls.__dataclass_fields__)
+        for name, field in cls.__dataclass_fields__.items():
+            setattr(cls, name, _class_attribute(cls, field))
 
     def __init__(self, **fields: object) -> None:
-        known = type(self).__dataclass_fields__
-        if not fields.keys() <= known.keys():
-            unknown = ", ".join(sorted(fields.keys() - known.keys()))
+        if not self._field_names.issuperset(fields):
+            unknown = ", ".join(sorted(fields.keys() - self._field_names))
             raise TypeError(f"{type(self).__name__} has no field {unknown}")
         self.__dict__.update(fields)
 
@@ -118,7 +121,7 @@ class Message(betterproto.Message):
             return value._serialized_on_wire or bool(value)
         if _metadata(type(self), name).optional:
             return value is not None
-        return bool(value)
+        return bool(value) or (isinstance(value, float) and math.copysign(1.0, value) < 0)  # -0.0 is sent
 
     def _set_fields(self) -> Iterator[str]:
         return (name for name in type(self).__dataclass_fields__ if self.is_set(name))
@@ -156,14 +159,18 @@ class Message(betterproto.Message):
 
     @classmethod
     def _type_hints(cls) -> dict[str, Any]:
-        # betterproto asks once a field; resolving the annotations each time is quadratic.
-        hints = _HINTS.get(cls)
-        if hints is None:
-            hints = _HINTS[cls] = typing.get_type_hints(cls, vars(sys.modules[cls.__module__]), {})
-        return hints
+        return field_types(cls)  # betterproto asks once a field, and would resolve all of them each time
 
 
-_HINTS: dict[type[Message], dict[str, Any]] = {}
+_TYPES: dict[type[Message], dict[str, Any]] = {}
+
+
+def field_types(cls: type[Message]) -> dict[str, Any]:
+    """The resolved type of each field: ``str``, ``list[Mount]``, ``dict[str, str]``, ``Optional[Descriptor]``."""
+    types = _TYPES.get(cls)
+    if types is None:
+        types = _TYPES[cls] = typing.get_type_hints(cls, vars(sys.modules[cls.__module__]), {})
+    return types
 
 
 def _class_attribute(cls: type[Message], field: dataclasses.Field[Any]) -> object:

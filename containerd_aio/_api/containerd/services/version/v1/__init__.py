@@ -34,10 +34,3 @@ class VersionBase:
                 self.version, google_protobuf.Empty, VersionResponse
             ),
         }
-
-
-# For a short while: until private_daemon asks through containerd_aio._transport.
-class VersionStub(betterproto.ServiceStub):
-    async def version(self, request: object) -> VersionResponse:
-        path = "/containerd.services.version.v1.Version/Version"
-        return await self._unary_unary(path, request, VersionResponse)  # type: ignore[arg-type]
