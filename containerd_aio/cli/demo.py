@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import textwrap
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -38,7 +37,7 @@ async def show() -> None:
             _say(f"What containerd told meanwhile, {len(seen)} events. Those of tasks:")
             for event in seen:
                 if event.topic.startswith("/tasks/"):
-                    _show(textwrap.shorten(line(event), 160, placeholder=" …"))
+                    _show(_short(line(event)))
         _say("Removing everything: containers, snapshots, shims, mounts, the private containerd.")
     _say(f"Done in {time.monotonic() - began:.1f} s.")
 
@@ -113,6 +112,10 @@ async def _recorded(client: Client) -> AsyncIterator[Sequence[Event]]:
         finally:
             recorder.cancel()
             await asyncio.wait([recorder])
+
+
+def _short(text: str, width: int = 150) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _say(text: str) -> None:
