@@ -45,7 +45,9 @@ LOCK_PATIENCE: float = 600.0
 
 _FIRST_WAIT: Final = 0.016
 _LONGEST_WAIT: Final = 2.0
-_CLEANUP_SECONDS: Final = 5.0
+CLEANUP_SECONDS: float = 5.0
+"""Seconds that dropping the ingest of a failed or cancelled write may take, at most."""
+
 _WRITE: Final = "containerd.services.content.v1.Content/Write"
 _ABORT: Final = "containerd.services.content.v1.Content/Abort"
 
@@ -321,7 +323,7 @@ def _ended_early(ref: str) -> InternalError:
 @contextmanager
 def _cleanup() -> Iterator[None]:
     """Let a cleanup finish, or fail, under cancellation; the exception under way is what counts."""
-    with anyio.move_on_after(_CLEANUP_SECONDS, shield=True), suppress(ContainerdError):
+    with anyio.move_on_after(CLEANUP_SECONDS, shield=True), suppress(ContainerdError):
         yield
 
 
