@@ -49,6 +49,7 @@ from containerd_aio.spec.option import RootfsNeeded, SpecContext, SpecOption, bu
 from containerd_aio.spec.process import args, cwd, env, no_new_privileges, rlimit, terminal
 from containerd_aio.spec.rootfs import Rootfs, RootfsUnreadableError, UnreadableRootfs, open_rootfs
 from containerd_aio.spec.schema import LinuxResources, Spec
+from containerd_aio.spec.trust import beyond_default
 from containerd_aio.spec.users import additional_gids, append_groups, user
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "annotations",
     "append_groups",
     "args",
+    "beyond_default",
     "bind",
     "build",
     "capabilities",

@@ -10,12 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from containerd_aio.types import Mount
-
-# A colon that belongs to a path, and a backslash, have a backslash in front (the kernel's overlayfs.rst).
-_LOWER: Final = re.compile(r"((?:[^\\:]|\\.)*)(?::|\Z)", re.DOTALL)
 
 
 class NotReadable(Exception):  # noqa: N818 - an answer to rootfs.py, never seen outside of it
@@ -60,15 +56,17 @@ def _overlay(options: Sequence[str]) -> Layers:
     if "lowerdir" not in values or {"lowerdir+", "datadir+"} & values.keys():
         raise NotReadable("the overlay does not list its layers as lowerdir=")
     lowers = _lower_directories(values["lowerdir"])
-    uppers = (_plain(values["upperdir"]),) if "upperdir" in values else ()
+    uppers = (re.sub(r"\\(.)", r"\1", values["upperdir"]),) if "upperdir" in values else ()
     return Layers(uppers + lowers, "user.overlay." if "userxattr" in values else "trusted.overlay.")
 
 
 def _lower_directories(text: str) -> tuple[str, ...]:
-    paths = [match[1] for match in _LOWER.finditer(text)]
-    # The pattern also matches the nothing at the end of the text.
-    return tuple(_plain(path) for path in paths[:-1])
-
-
-def _plain(path: str) -> str:
-    return re.sub(r"\\(.)", r"\1", path, flags=re.DOTALL)
+    # A colon that belongs to a path, and a backslash, have a backslash in front (the kernel's overlayfs.rst).
+    paths = [""]
+    characters = iter(text)
+    for character in characters:
+        if character == ":":
+            paths.append("")
+        else:
+            paths[-1] += next(characters, "") if character == "\\" else character
+    return tuple(paths)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable
-from typing import Final
 
 from containerd_aio.spec import schema
 from containerd_aio.spec.arguments import (
@@ -24,17 +22,13 @@ from containerd_aio.spec.schema import Spec
 from containerd_aio.spec.sections import mounts_of, root_of
 from containerd_aio.types import Mount
 
-_READ_ONLY: Final = ("rbind", "ro")
-_READ_WRITE: Final = ("rbind", "rw")
-
 
 def mounts(*entries: Mount) -> SpecOption:
     """Mount ``entries`` after those that are there; ``target`` is the place in the container.
 
     :raises InvalidArgumentError: if one is no `Mount`, or its target no absolute path
     """
-    made = [_entry(each) for each in entries]
-    return _mounted(made)
+    return _mounted([_entry(each) for each in entries])
 
 
 def bind(
@@ -46,7 +40,13 @@ def bind(
 
     :raises InvalidArgumentError: if a path is not absolute
     """
-    return _mounted([_bind("bind", source, destination, _READ_ONLY if readonly else _READ_WRITE)])
+    entry: schema.Mount = {
+        "destination": check_path("bind", destination),
+        "type": "bind",
+        "source": check_path("bind", source),
+        "options": ["rbind", "ro" if readonly else "rw"],
+    }
+    return _mounted([entry])
 
 
 def tmpfs(destination: str | os.PathLike[str], *, size: int | None = None, mode: int = 0o1777) -> SpecOption:
@@ -56,12 +56,8 @@ def tmpfs(destination: str | os.PathLike[str], *, size: int | None = None, mode:
 
     :raises InvalidArgumentError: if the path is not absolute, the size not positive, or the mode no file mode
     """
-    options = [
-        "nosuid",
-        "noexec",
-        "nodev",
-        f"mode={check_integer('tmpfs', mode, minimum=0, maximum=0o7777):o}",
-    ]
+    permissions = check_integer("tmpfs", mode, minimum=0, maximum=0o7777)
+    options = ["nosuid", "noexec", "nodev", f"mode={permissions:o}"]
     if size is not None:
         options.append(f"size={check_integer('tmpfs', size, minimum=1)}")
     place = check_path("tmpfs", destination)
@@ -73,10 +69,10 @@ def without_mounts(*destinations: str | os.PathLike[str]) -> SpecOption:
 
     :raises InvalidArgumentError: if a path is not absolute
     """
-    unwanted = {posixpath.normpath(check_path("without_mounts", each)) for each in destinations}
+    unwanted = {_clean(check_path("without_mounts", each)) for each in destinations}
 
     def option(spec: Spec, context: SpecContext) -> Spec:
-        kept = [each for each in mounts_of(spec) if _destination(each) not in unwanted]
+        kept = [each for each in mounts_of(spec) if _clean(each.get("destination") or "/") not in unwanted]
         return {**spec, "mounts": kept}
 
     return option
@@ -84,24 +80,25 @@ def without_mounts(*destinations: str | os.PathLike[str]) -> SpecOption:
 
 def host_resolv_conf() -> SpecOption:
     """Show the host's ``/etc/resolv.conf``, read-only: for containers in the host's network namespace."""
-    return _host_file("/etc/resolv.conf")
+    return bind("/etc/resolv.conf", "/etc/resolv.conf", readonly=True)
 
 
 def host_hosts() -> SpecOption:
     """Show the host's ``/etc/hosts``, read-only."""
-    return _host_file("/etc/hosts")
+    return bind("/etc/hosts", "/etc/hosts", readonly=True)
 
 
 def host_localtime() -> SpecOption:
     """Show the host's ``/etc/localtime``, read-only, so that the container shares its time zone."""
-    return _host_file("/etc/localtime")
+    return bind("/etc/localtime", "/etc/localtime", readonly=True)
 
 
 def writable_sysfs() -> SpecOption:
     """Mount sysfs read-write; what the container may write there concerns the host."""
 
     def option(spec: Spec, context: SpecContext) -> Spec:
-        return {**spec, "mounts": _changed(spec, _is_sysfs, _read_write)}
+        changed = [_writable(each) if each.get("type") == "sysfs" else each for each in mounts_of(spec)]
+        return {**spec, "mounts": changed}
 
     return option
 
@@ -128,24 +125,6 @@ def _entry(entry: object) -> schema.Mount:
     }
 
 
-def _bind(
-    option: str,
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    options: tuple[str, ...],
-) -> schema.Mount:
-    return {
-        "destination": check_path(option, destination),
-        "type": "bind",
-        "source": check_path(option, source),
-        "options": list(options),
-    }
-
-
-def _host_file(path: str) -> SpecOption:
-    return _mounted([_bind("bind", path, path, _READ_ONLY)])
-
-
 def _mounted(made: list[schema.Mount]) -> SpecOption:
     def option(spec: Spec, context: SpecContext) -> Spec:
         return {**spec, "mounts": [*mounts_of(spec), *mounts_of({"mounts": made})]}
@@ -153,20 +132,11 @@ def _mounted(made: list[schema.Mount]) -> SpecOption:
     return option
 
 
-def _destination(mount: schema.Mount) -> str:
-    return posixpath.normpath(mount.get("destination") or "/")
+def _clean(path: str) -> str:
+    # normpath() keeps two slashes at the front, where POSIX gives them a meaning that Linux does not.
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
-def _is_sysfs(mount: schema.Mount) -> bool:
-    return mount.get("type") == "sysfs"
-
-
-def _read_write(mount: schema.Mount) -> schema.Mount:
+def _writable(mount: schema.Mount) -> schema.Mount:
     options = mount.get("options") or []
     return {**mount, "options": ["rw" if each == "ro" else each for each in options]}
-
-
-def _changed(
-    spec: Spec, concerned: Callable[[schema.Mount], bool], change: Callable[[schema.Mount], schema.Mount]
-) -> list[schema.Mount]:
-    return [change(each) if concerned(each) else each for each in mounts_of(spec)]

@@ -144,10 +144,11 @@ def with_additional_gids(who: User, name: str | int, rootfs: Rootfs | None) -> U
 def _part(option: str, text: str) -> str | int:
     if not _NUMERIC.fullmatch(text):
         return text
+    digits = text.lstrip("0") or "0"
     # Counted before it is converted: Python refuses numbers of thousands of digits in its own words.
-    if text[0] in "+-" or len(text.lstrip("0")) > 10 or int(text) > ID_MAX:
+    if text[0] in "+-" or len(digits) > 10 or int(digits) > ID_MAX:
         raise invalid(option, text, f"is an id out of range: 0 to {ID_MAX}")
-    return int(text)
+    return int(digits)
 
 
 def _group(option: str, group: str | int) -> str | int:

@@ -1,0 +1,198 @@
+"""What a spec that somebody else wrote asks for beyond what a container gets by default.
+
+A checkpoint brings its container's spec with it, and the runtime does what a spec says, as root on the host: it
+calls hooks, binds directories, joins namespaces. So this is a list of what is harmless, and everything else is
+reported, also what is merely unknown: Go's JSON decoder takes ``"Hooks"`` for ``"hooks"``, and runtimes read
+annotations of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Collection, Iterator
+from typing import Final, TypeAlias, cast
+
+from containerd_aio.spec import schema
+from containerd_aio.spec.default import (
+    DEFAULT_CAPABILITIES,
+    DEFAULT_NAMESPACES,
+    MASKED_PATHS,
+    READONLY_PATHS,
+)
+
+_Object: TypeAlias = dict[str, object]
+
+_SECTIONS: Final = frozenset(schema.Spec.__annotations__)
+_PROCESS: Final = frozenset(schema.Process.__annotations__)
+_CAPABILITIES: Final = frozenset(schema.Capabilities.__annotations__)
+_ROOT: Final = frozenset(schema.Root.__annotations__)
+_MOUNT: Final = frozenset(schema.Mount.__annotations__)
+_LINUX: Final = frozenset(schema.Linux.__annotations__) - {"intelRdt"}
+_NAMESPACE: Final = frozenset(schema.LinuxNamespace.__annotations__)
+_RESOURCES: Final = frozenset(schema.LinuxResources.__annotations__)
+_DEVICE_RULE: Final = frozenset(schema.LinuxDeviceCgroup.__annotations__)
+# A listener would be handed descriptors of the container's processes.
+_SECCOMP: Final = frozenset({"defaultAction", "defaultErrnoRet", "architectures", "flags", "syscalls"})
+
+# Filesystems that hold nothing of the host's; those with a place would show it unmasked at any other.
+_MOUNT_PLACES: Final = {
+    "proc": "/proc",
+    "sysfs": "/sys",
+    "cgroup": "/sys/fs/cgroup",
+    "tmpfs": "",
+    "devpts": "",
+    "mqueue": "",
+}
+_READ_ONLY_MOUNTS: Final = frozenset({"sysfs", "cgroup"})
+
+# null, zero, full, random, urandom, tty, console, ptmx: the nodes that every container has; 136 are its terminals.
+_DEVICES: Final = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
+_TERMINALS: Final = 136
+_DENY_ALL: Final[tuple[_Object, ...]] = (
+    {"allow": False, "access": "rwm"},
+    {"allow": False, "type": "a", "access": "rwm"},
+)
+
+_ANNOTATIONS: Final = ("io.kubernetes.", "org.opencontainers.", "nerdctl/")
+# Masked since containerd 2.0 only; a spec that an older one wrote is not to be blamed for it.
+_MASKED: Final = frozenset(MASKED_PATHS) - {"/sys/devices/virtual/powercap"}
+_READ_ONLY: Final = frozenset(READONLY_PATHS)
+_PROPAGATIONS: Final = (None, "", "private", "rprivate", "slave", "rslave")
+
+
+class _MalformedError(Exception):
+    """A part of the spec is of a type that no spec has there."""
+
+
+def beyond_default(spec: schema.Spec) -> list[str]:
+    """Return what ``spec`` asks for that a default container does not have, each in a few words; empty: nothing.
+
+    That is hooks, devices, binds of host directories, namespaces of the host or of others, capabilities, writable
+    or unmasked parts of /proc and /sys, a root filesystem of its own choice, and whatever is not known. The cgroup
+    is not judged: put the container into its own. Any JSON object may be given; send on what was judged, not the
+    bytes it was decoded from, since decoders differ in what they make of odd ones.
+    """
+    found: list[str] = []
+    try:
+        found.extend(_of_spec(_object("spec", spec)))
+    except _MalformedError as error:
+        found.append(f"malformed {error}")
+    return found
+
+
+def _of_spec(spec: _Object) -> Iterator[str]:
+    yield from _unknown("", spec, _SECTIONS)
+    for moment, hooks in _object("hooks", spec.get("hooks")).items():
+        if hooks:
+            yield f"hooks.{moment}"
+    for name in _object("annotations", spec.get("annotations")):
+        if not name.startswith(_ANNOTATIONS):
+            yield f"annotation {name}"
+    root = _object("root", spec.get("root"))
+    yield from _unknown("root.", root, _ROOT)
+    if root.get("path") != "rootfs":
+        yield f"root filesystem at {root.get('path')!r}"
+    yield from _of_process(_object("process", spec.get("process")))
+    for mount in _objects("mounts", spec.get("mounts")):
+        yield from _of_mount(mount)
+    yield from _of_linux(_object("linux", spec.get("linux")))
+
+
+def _of_process(process: _Object) -> Iterator[str]:
+    yield from _unknown("process.", process, _PROCESS)
+    sets = _object("capabilities", process.get("capabilities"))
+    yield from _unknown("process.capabilities.", sets, _CAPABILITIES)
+    names = [name for each in sets.values() for name in _texts("capabilities", each)]
+    for name in dict.fromkeys(names):
+        if name not in DEFAULT_CAPABILITIES:
+            yield f"capability {name}"
+    adjustment = process.get("oomScoreAdj") or 0
+    if not isinstance(adjustment, int) or adjustment < 0:
+        yield f"oomScoreAdj {adjustment!r}"
+
+
+def _of_mount(mount: _Object) -> Iterator[str]:
+    yield from _unknown("mount.", mount, _MOUNT)
+    destination = posixpath.normpath(_text("mounts", mount.get("destination")))
+    kind = _text("mounts", mount.get("type"))
+    options = _texts("mounts", mount.get("options"))
+    place = _MOUNT_PLACES.get(kind)
+    if place is None or "bind" in options or "rbind" in options:
+        yield f"mount of {mount.get('source')!r} at {destination}"
+    elif place not in ("", destination):
+        yield f"{kind} at {destination}"
+    elif kind in _READ_ONLY_MOUNTS and ("ro" not in options or "rw" in options):
+        yield f"writable {kind} at {destination}"
+
+
+def _of_linux(linux: _Object) -> Iterator[str]:
+    yield from _unknown("linux.", linux, _LINUX)
+    yield from _of_namespaces(_objects("namespaces", linux.get("namespaces")))
+    for device in _objects("devices", linux.get("devices")):
+        yield f"device {device.get('path')}"
+    if linux.get("rootfsPropagation") not in _PROPAGATIONS:
+        yield f"rootfsPropagation {linux.get('rootfsPropagation')!r}"
+    for path in sorted(_MASKED - set(_texts("maskedPaths", linux.get("maskedPaths")))):
+        yield f"unmasked {path}"
+    for path in sorted(_READ_ONLY - set(_texts("readonlyPaths", linux.get("readonlyPaths")))):
+        yield f"writable {path}"
+    yield from _unknown("linux.seccomp.", _object("seccomp", linux.get("seccomp")), _SECCOMP)
+    resources = _object("resources", linux.get("resources"))
+    yield from _unknown("linux.resources.", resources, _RESOURCES)
+    yield from _of_device_rules(_objects("resources.devices", resources.get("devices")))
+
+
+def _of_namespaces(namespaces: list[_Object]) -> Iterator[str]:
+    for namespace in namespaces:
+        yield from _unknown("linux.namespaces.", namespace, _NAMESPACE)
+        if namespace.get("path"):
+            yield f"{namespace.get('type')} namespace at {namespace.get('path')!r}"
+    present = {_text("namespaces", each.get("type")) for each in namespaces}
+    for kind in DEFAULT_NAMESPACES:
+        if kind not in present:
+            yield f"{kind} namespace of the host"
+
+
+def _of_device_rules(rules: list[_Object]) -> Iterator[str]:
+    if not rules or rules[0] not in _DENY_ALL:
+        yield "device rules that do not begin with denying all"
+    for rule in rules:
+        yield from _unknown("linux.resources.devices.", rule, _DEVICE_RULE)
+        if rule.get("allow") is not False and not _is_common_device(rule):
+            yield f"device rule {json.dumps(rule, default=str)}"
+
+
+def _is_common_device(rule: _Object) -> bool:
+    number = (rule.get("major"), rule.get("minor"))
+    return rule.get("type") == "c" and (number in _DEVICES or number[0] == _TERMINALS)
+
+
+def _unknown(where: str, value: _Object, known: Collection[str]) -> Iterator[str]:
+    return (f"{where}{name}" for name in value if name not in known)
+
+
+def _object(where: str, value: object) -> _Object:
+    if value is not None and not isinstance(value, dict):
+        raise _MalformedError(where)
+    return cast("_Object", value or {})
+
+
+def _objects(where: str, value: object) -> list[_Object]:
+    return [_object(where, each) for each in _list(where, value)]
+
+
+def _text(where: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _MalformedError(where)
+    return value
+
+
+def _texts(where: str, value: object) -> list[str]:
+    return [_text(where, each) for each in _list(where, value)]
+
+
+def _list(where: str, value: object) -> list[object]:
+    if value is not None and not isinstance(value, list):
+        raise _MalformedError(where)
+    return cast("list[object]", value or [])
