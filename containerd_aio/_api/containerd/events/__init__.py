@@ -57,6 +57,7 @@ class ContentCreate(Message):
 
     digest: str = betterproto.string_field(1)
     size: int = betterproto.int64_field(2)
+    # Camel case in containerd's schema too, unlike all around it. In no release yet.
     media_type: str = betterproto.string_field(3)
 
 
@@ -127,6 +128,7 @@ class SnapshotCommit(Message):
 
     key: str = betterproto.string_field(1)
     name: str = betterproto.string_field(2)
+    # 3 and 4 are not used. Since 1.7.
     snapshotter: str = betterproto.string_field(5)
 
 
@@ -137,6 +139,7 @@ class SnapshotPrepare(Message):
 
     key: str = betterproto.string_field(1)
     parent: str = betterproto.string_field(2)
+    # 3 and 4 are not used. Since 1.7.
     snapshotter: str = betterproto.string_field(5)
 
 
@@ -146,6 +149,7 @@ class SnapshotRemove(Message):
     __proto_name__ = "containerd.events.SnapshotRemove"
 
     key: str = betterproto.string_field(1)
+    # 2 to 4 are not used. Since 1.7.
     snapshotter: str = betterproto.string_field(5)
 
 
@@ -180,6 +184,7 @@ class TaskDelete(Message):
     pid: int = betterproto.uint32_field(2)
     exit_status: int = betterproto.uint32_field(3)
     exited_at: google_protobuf.Timestamp = betterproto.message_field(4)
+    # The process's id: 5 here, 2 in TaskExit.
     id: str = betterproto.string_field(5)
 
 
@@ -208,6 +213,7 @@ class TaskExit(Message):
     __proto_name__ = "containerd.events.TaskExit"
 
     container_id: str = betterproto.string_field(1)
+    # The process's id: the container's own for its init, else the exec's.
     id: str = betterproto.string_field(2)
     pid: int = betterproto.uint32_field(3)
     exit_status: int = betterproto.uint32_field(4)

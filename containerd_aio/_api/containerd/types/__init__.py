@@ -52,6 +52,7 @@ class Descriptor(Message):
     media_type: str = betterproto.string_field(1)
     digest: str = betterproto.string_field(2)
     size: int = betterproto.int64_field(3)
+    # 4 is not used.
     annotations: Dict[str, str] = betterproto.map_field(5, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
 
 
@@ -74,7 +75,9 @@ class Platform(Message):
     os: str = betterproto.string_field(1)
     architecture: str = betterproto.string_field(2)
     variant: str = betterproto.string_field(3)
+    # Since 1.7.25 and 2.0.
     os_version: str = betterproto.string_field(4)
+    # Since 2.3.
     os_features: List[str] = betterproto.string_field(5)
 
 
@@ -85,6 +88,7 @@ class Metric(Message):
 
     timestamp: google_protobuf.Timestamp = betterproto.message_field(1)
     id: str = betterproto.string_field(2)
+    # io.containerd.cgroups.v1.Metrics or io.containerd.cgroups.v2.Metrics.
     data: google_protobuf.Any = betterproto.message_field(3)
 
 
@@ -102,6 +106,7 @@ class Sandbox(Message):
     extensions: Dict[str, google_protobuf.Any] = betterproto.map_field(
         7, betterproto.TYPE_STRING, betterproto.TYPE_MESSAGE
     )
+    # 8 and 9 are not used. Since 1.7.25 and 2.0.
     sandboxer: str = betterproto.string_field(10)
 
 
@@ -122,6 +127,7 @@ class RuntimeInfo(Message):
     name: str = betterproto.string_field(1)
     version: RuntimeVersion = betterproto.message_field(2)
     options: google_protobuf.Any = betterproto.message_field(3)
+    # The runtime's features document, as JSON.
     features: google_protobuf.Any = betterproto.message_field(4)
     annotations: Dict[str, str] = betterproto.map_field(5, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
 

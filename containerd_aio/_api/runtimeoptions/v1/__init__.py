@@ -16,4 +16,5 @@ class Options(Message):
 
     type_url: str = betterproto.string_field(1)
     config_path: str = betterproto.string_field(2)
+    # Since 1.7.
     config_body: bytes = betterproto.bytes_field(3)

@@ -24,6 +24,7 @@ class CheckpointOptions(Message):
     cgroups_mode: str = betterproto.string_field(7)
     image_path: str = betterproto.string_field(8)
     work_path: str = betterproto.string_field(9)
+    # The checkpoint that this one builds on. In no release yet.
     parent_path: str = betterproto.string_field(10)
 
 
@@ -42,6 +43,7 @@ class Options(Message):
     systemd_cgroup: bool = betterproto.bool_field(9)
     criu_image_path: str = betterproto.string_field(10)
     criu_work_path: str = betterproto.string_field(11)
+    # This and the next since 1.7.25 and 2.0, deprecated since 2.3; CreateTaskRequest has them since 2.3.1.
     task_api_address: str = betterproto.string_field(12)
     task_api_version: int = betterproto.uint32_field(13)
 

@@ -64,6 +64,7 @@ class ImageStore(Message):
     all_metadata: bool = betterproto.bool_field(4)
     manifest_limit: int = betterproto.uint32_field(5)
     extra_references: List[ImageReference] = betterproto.message_field(6)
+    # 7 to 9 are not used.
     unpacks: List[UnpackConfiguration] = betterproto.message_field(10)
 
 
@@ -109,6 +110,7 @@ class Progress(Message):
     parents: List[str] = betterproto.string_field(3)
     progress: int = betterproto.int64_field(4)
     total: int = betterproto.int64_field(5)
+    # Since 1.7.25 and 2.0.
     desc: containerd_types.Descriptor = betterproto.message_field(6)
 
 
@@ -127,6 +129,7 @@ class AuthResponse(Message):
 
     __proto_name__ = "containerd.types.transfer.AuthResponse"
 
+    # Camel case in containerd's schema too, unlike all around it.
     auth_type: AuthType = betterproto.enum_field(1)
     secret: str = betterproto.string_field(2)
     username: str = betterproto.string_field(3)
@@ -149,8 +152,10 @@ class RegistryResolver(Message):
 
     auth_stream: str = betterproto.string_field(1)
     headers: Dict[str, str] = betterproto.map_field(2, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
+    # This and the next since 1.7.25 and 2.0.
     host_dir: str = betterproto.string_field(3)
     default_scheme: str = betterproto.string_field(4)
+    # This and the next since 2.1.
     http_debug: HttpDebug = betterproto.enum_field(5)
     logs_stream: str = betterproto.string_field(6)
 
@@ -160,11 +165,12 @@ class Data(Message):
 
     __proto_name__ = "containerd.types.transfer.Data"
 
+    # 32,768 bytes at most.
     data: bytes = betterproto.bytes_field(1)
 
 
 class ReadStream(Message):
-    """containerd.types.transfer.ReadStream."""
+    """Since 2.3."""
 
     __proto_name__ = "containerd.types.transfer.ReadStream"
 
@@ -177,11 +183,12 @@ class WindowUpdate(Message):
 
     __proto_name__ = "containerd.types.transfer.WindowUpdate"
 
+    # Adds to what the other side may send; it waits for the first one.
     update: int = betterproto.int32_field(1)
 
 
 class WriteStream(Message):
-    """containerd.types.transfer.WriteStream."""
+    """Since 2.3."""
 
     __proto_name__ = "containerd.types.transfer.WriteStream"
 

@@ -35,6 +35,7 @@ class Process(Message):
     stderr: str = betterproto.string_field(7)
     terminal: bool = betterproto.bool_field(8)
     exit_status: int = betterproto.uint32_field(9)
+    # Of a running process Go's zero time, the year 1.
     exited_at: google_protobuf.Timestamp = betterproto.message_field(10)
 
 

@@ -23,6 +23,7 @@ class Container(Message):
     labels: Dict[str, str] = betterproto.map_field(2, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
     image: str = betterproto.string_field(3)
     runtime: ContainerRuntime = betterproto.message_field(4)
+    # The OCI runtime spec as JSON. Never leave it out: Tasks/Create for a record without one ends the daemon (1.7.24, 2.1.9).
     spec: google_protobuf.Any = betterproto.message_field(5)
     snapshotter: str = betterproto.string_field(6)
     snapshot_key: str = betterproto.string_field(7)
@@ -31,6 +32,7 @@ class Container(Message):
     extensions: Dict[str, google_protobuf.Any] = betterproto.map_field(
         10, betterproto.TYPE_STRING, betterproto.TYPE_MESSAGE
     )
+    # Since 1.7.
     sandbox: str = betterproto.string_field(11)
 
 

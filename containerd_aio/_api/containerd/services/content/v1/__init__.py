@@ -79,6 +79,7 @@ class ListContentResponse(Message):
 
     __proto_name__ = "containerd.services.content.v1.ListContentResponse"
 
+    # Many, though the name is singular: up to 100 a message.
     info: List[Info] = betterproto.message_field(1)
 
 

@@ -24,6 +24,7 @@ class ApplyRequest(Message):
     payloads: Dict[str, google_protobuf.Any] = betterproto.map_field(
         3, betterproto.TYPE_STRING, betterproto.TYPE_MESSAGE
     )
+    # Since 1.7.14.
     sync_fs: bool = betterproto.bool_field(4)
 
 
@@ -45,6 +46,7 @@ class DiffRequest(Message):
     media_type: str = betterproto.string_field(3)
     ref: str = betterproto.string_field(4)
     labels: Dict[str, str] = betterproto.map_field(5, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
+    # Since 1.7.
     source_date_epoch: google_protobuf.Timestamp = betterproto.message_field(6)
 
 
@@ -53,6 +55,7 @@ class DiffResponse(Message):
 
     __proto_name__ = "containerd.services.diff.v1.DiffResponse"
 
+    # 1 and 2 are not used.
     diff: containerd_types.Descriptor = betterproto.message_field(3)
 
 

@@ -29,6 +29,7 @@ class PublishRequest(Message):
     __proto_name__ = "containerd.services.events.v1.PublishRequest"
 
     topic: str = betterproto.string_field(1)
+    # Never leave it out: that ends a daemon of 1.6.
     event: google_protobuf.Any = betterproto.message_field(2)
 
 

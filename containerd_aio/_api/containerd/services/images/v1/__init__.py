@@ -46,6 +46,7 @@ class CreateImageRequest(Message):
     __proto_name__ = "containerd.services.images.v1.CreateImageRequest"
 
     image: Image = betterproto.message_field(1)
+    # Since 1.7.
     source_date_epoch: google_protobuf.Timestamp = betterproto.message_field(2)
 
 
@@ -64,6 +65,8 @@ class DeleteImageRequest(Message):
 
     name: str = betterproto.string_field(1)
     sync: bool = betterproto.bool_field(2)
+    # Delete only if the image still is this. The one field with explicit presence in all the services. Since
+    # 2.0; 1.7.25 and later have it in their schema and ignore it.
     target: Optional[containerd_types.Descriptor] = betterproto.message_field(3, optional=True)
 
 
@@ -91,6 +94,7 @@ class Image(Message):
     name: str = betterproto.string_field(1)
     labels: Dict[str, str] = betterproto.map_field(2, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
     target: containerd_types.Descriptor = betterproto.message_field(3)
+    # 4 to 6 are not used.
     created_at: google_protobuf.Timestamp = betterproto.message_field(7)
     updated_at: google_protobuf.Timestamp = betterproto.message_field(8)
 
@@ -118,6 +122,7 @@ class UpdateImageRequest(Message):
 
     image: Image = betterproto.message_field(1)
     update_mask: google_protobuf.FieldMask = betterproto.message_field(2)
+    # Since 1.7.
     source_date_epoch: google_protobuf.Timestamp = betterproto.message_field(3)
 
 

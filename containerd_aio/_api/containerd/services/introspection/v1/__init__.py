@@ -80,6 +80,7 @@ class ServerResponse(Message):
     __proto_name__ = "containerd.services.introspection.v1.ServerResponse"
 
     uuid: str = betterproto.string_field(1)
+    # This and the next since 1.6.25 and 1.7.0, the one after since 1.6.25 and 1.7.9.
     pid: int = betterproto.uint64_field(2)
     pidns: int = betterproto.uint64_field(3)
     deprecations: List[DeprecationWarning] = betterproto.message_field(4)

@@ -28,6 +28,7 @@ class CreateRequest(Message):
     __proto_name__ = "containerd.services.leases.v1.CreateRequest"
 
     id: str = betterproto.string_field(1)
+    # 2 is not used.
     labels: Dict[str, str] = betterproto.map_field(3, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
 
 

@@ -58,6 +58,7 @@ class ListNamespacesRequest(Message):
 
     __proto_name__ = "containerd.services.namespaces.v1.ListNamespacesRequest"
 
+    # A single text; other services take a list of filters.
     filter: str = betterproto.string_field(1)
 
 

@@ -25,6 +25,7 @@ class ControllerCreateRequest(Message):
     netns_path: str = betterproto.string_field(4)
     annotations: Dict[str, str] = betterproto.map_field(5, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
     sandbox: containerd_types.Sandbox = betterproto.message_field(6)
+    # 10 in all requests but one, after a gap. Since 1.7.25 and 2.0.
     sandboxer: str = betterproto.string_field(10)
 
 
@@ -105,6 +106,7 @@ class ControllerStartResponse(Message):
     labels: Dict[str, str] = betterproto.map_field(4, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
     address: str = betterproto.string_field(5)
     version: int = betterproto.uint32_field(6)
+    # Since 2.3.
     spec: google_protobuf.Any = betterproto.message_field(7)
 
 
@@ -156,6 +158,7 @@ class ControllerUpdateRequest(Message):
     __proto_name__ = "containerd.services.sandbox.v1.ControllerUpdateRequest"
 
     sandbox_id: str = betterproto.string_field(1)
+    # Here it is 2.
     sandboxer: str = betterproto.string_field(2)
     sandbox: containerd_types.Sandbox = betterproto.message_field(3)
     fields: List[str] = betterproto.string_field(4)

@@ -41,6 +41,7 @@ class CommitSnapshotRequest(Message):
     name: str = betterproto.string_field(2)
     key: str = betterproto.string_field(3)
     labels: Dict[str, str] = betterproto.map_field(4, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
+    # Since 2.2.
     parent: str = betterproto.string_field(5)
 
 
@@ -71,6 +72,7 @@ class ListSnapshotsResponse(Message):
 
     __proto_name__ = "containerd.services.snapshots.v1.ListSnapshotsResponse"
 
+    # Many, though the name is singular: up to 100 a message.
     info: List[Info] = betterproto.message_field(1)
 
 

@@ -49,6 +49,7 @@ class CreateTaskRequest(Message):
     __proto_name__ = "containerd.services.tasks.v1.CreateTaskRequest"
 
     container_id: str = betterproto.string_field(1)
+    # 2 is not used.
     rootfs: List[containerd_types.Mount] = betterproto.message_field(3)
     stdin: str = betterproto.string_field(4)
     stdout: str = betterproto.string_field(5)
@@ -57,6 +58,7 @@ class CreateTaskRequest(Message):
     checkpoint: containerd_types.Descriptor = betterproto.message_field(8)
     options: google_protobuf.Any = betterproto.message_field(9)
     runtime_path: str = betterproto.string_field(10)
+    # This and the next since 2.3.1.
     task_api_address: str = betterproto.string_field(11)
     task_api_version: int = betterproto.uint32_field(12)
 
@@ -87,6 +89,7 @@ class DeleteResponse(Message):
     id: str = betterproto.string_field(1)
     pid: int = betterproto.uint32_field(2)
     exit_status: int = betterproto.uint32_field(3)
+    # Of a process that never ran Go's zero time, the year 1.
     exited_at: google_protobuf.Timestamp = betterproto.message_field(4)
 
 
@@ -113,7 +116,7 @@ class ExecProcessRequest(Message):
 
 
 class ExecProcessResponse(Message):
-    """containerd.services.tasks.v1.ExecProcessResponse."""
+    """No method uses it: Exec answers Empty."""
 
     __proto_name__ = "containerd.services.tasks.v1.ExecProcessResponse"
 
@@ -167,6 +170,7 @@ class ListTasksRequest(Message):
 
     __proto_name__ = "containerd.services.tasks.v1.ListTasksRequest"
 
+    # A single text; other services take a list of filters.
     filter: str = betterproto.string_field(1)
 
 

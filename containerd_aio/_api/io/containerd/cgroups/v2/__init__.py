@@ -21,6 +21,7 @@ class CpuStat(Message):
     nr_periods: int = betterproto.uint64_field(4)
     nr_throttled: int = betterproto.uint64_field(5)
     throttled_usec: int = betterproto.uint64_field(6)
+    # Since 2.0; the next two since 2.2.
     psi: PsiStats = betterproto.message_field(7)
     nr_bursts: int = betterproto.uint64_field(8)
     burst_usec: int = betterproto.uint64_field(9)
@@ -34,6 +35,7 @@ class HugeTlbStat(Message):
     current: int = betterproto.uint64_field(1)
     max: int = betterproto.uint64_field(2)
     pagesize: str = betterproto.string_field(3)
+    # Since 2.2.
     failcnt: int = betterproto.uint64_field(4)
 
 
@@ -56,6 +58,7 @@ class IoStat(Message):
     __proto_name__ = "io.containerd.cgroups.v2.IOStat"
 
     usage: List[IoEntry] = betterproto.message_field(1)
+    # Since 2.0.
     psi: PsiStats = betterproto.message_field(2)
 
 
@@ -69,6 +72,7 @@ class MemoryEvents(Message):
     max: int = betterproto.uint64_field(3)
     oom: int = betterproto.uint64_field(4)
     oom_kill: int = betterproto.uint64_field(5)
+    # Since 2.3.
     oom_group_kill: int = betterproto.uint64_field(6)
 
 
@@ -112,6 +116,7 @@ class MemoryStat(Message):
     usage_limit: int = betterproto.uint64_field(33)
     swap_usage: int = betterproto.uint64_field(34)
     swap_limit: int = betterproto.uint64_field(35)
+    # This and the next two since 2.0.
     max_usage: int = betterproto.uint64_field(36)
     swap_max_usage: int = betterproto.uint64_field(37)
     psi: PsiStats = betterproto.message_field(38)
@@ -124,11 +129,13 @@ class Metrics(Message):
 
     pids: PidsStat = betterproto.message_field(1)
     cpu: CpuStat = betterproto.message_field(2)
+    # 3 is not used.
     memory: MemoryStat = betterproto.message_field(4)
     rdma: RdmaStat = betterproto.message_field(5)
     io: IoStat = betterproto.message_field(6)
     hugetlb: List[HugeTlbStat] = betterproto.message_field(7)
     memory_events: MemoryEvents = betterproto.message_field(8)
+    # Since 2.2.
     network: List[NetworkStat] = betterproto.message_field(9)
 
 
