@@ -43,7 +43,9 @@ class _Walk:
         """Return whether the blob is there; if ``needed``, it is, and so is all below it."""
         if not await self._present(descriptor, needed=needed):
             return False
-        if (descriptor.digest, needed) in self._seen or descriptor.media_type not in INDEXES | MANIFESTS:
+        # An index may list other things than images; what is imported as an image may not be one of them.
+        leaf = depth > 1 and descriptor.media_type not in INDEXES | MANIFESTS
+        if leaf or (descriptor.digest, needed) in self._seen:
             return True
         self._seen.add((descriptor.digest, needed))
         if depth > MAX_DEPTH:

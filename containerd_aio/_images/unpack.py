@@ -94,12 +94,8 @@ def _pair_layers(manifest: Manifest, diff_ids: Sequence[str]) -> list[_Layer]:
             f" but its manifest has {len(manifest.layers)}"
         )
     chain = chain_ids(diff_ids)
-    return [
-        _Layer(descriptor, diff_id, chain_id, parent)
-        for descriptor, diff_id, chain_id, parent in zip(
-            manifest.layers, diff_ids, chain, (None, *chain[:-1]), strict=True
-        )
-    ]
+    parents = (None, *chain)
+    return [_Layer(*layer) for layer in zip(manifest.layers, diff_ids, chain, parents, strict=False)]
 
 
 class _Unpacking:

@@ -66,7 +66,7 @@ class FakeDaemon:
         self.namespaces = FakeNamespaces(self)
         self._steps = 0
         self._cancel_at: int | None = None
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
 
     def snapshotter(self, name: str) -> FakeSnapshotter:
         return FakeSnapshotter(self, name)
@@ -77,14 +77,15 @@ class FakeDaemon:
 
     def cancel_at(self, step: int) -> anyio.CancelScope:
         """A scope for the code under test, which the given step cancels."""
-        self._steps, self._cancel_at, self._scope = 0, step, anyio.CancelScope()
-        return self._scope
+        scope = anyio.CancelScope()
+        self._steps, self._cancel_at, self._scope = 0, step, scope
+        return scope
 
     async def step(self, call: str = "") -> None:
         if call:
             self.calls.append(call)
         self._steps += 1
-        if self._steps == self._cancel_at:
+        if self._scope is not None and self._steps == self._cancel_at:
             self._scope.cancel()
         await anyio.lowlevel.checkpoint()
 
