@@ -12,14 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-
-import anyio
+from functools import partial
 
 from containerd_aio._session import Session
 from containerd_aio.container import Container
-from containerd_aio.errors import ContainerdError, InvalidArgumentError, NotFoundError
+from containerd_aio.errors import InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
-from containerd_aio.process import CLEANUP_SECONDS
+from containerd_aio.process import cleaned_up
 from containerd_aio.spec import (
     RootfsNeeded,
     Spec,
@@ -115,9 +114,8 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         if not complete:
             spec = _with_rootfs(wanted, session, config, mounts or ())
             info = await session.services.containers.update(replace(info, spec=_stored(spec)), "spec")
-    except BaseException:
-        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-            await _undo(session, info, begun_ns)
+    except BaseException as error:
+        await cleaned_up(partial(_undo, session, info, begun_ns), error, f"container '{info.id}' may be left")
         raise
     return Container(session, info, owned=True, mounts=mounts)
 
@@ -155,8 +153,8 @@ async def _undo(session: Session, info: ContainerInfo, begun_ns: int) -> None:
     services = session.services
     try:
         found = await services.containers.get(info.id)
-    except ContainerdError:
-        return  # it was not created, or containerd is gone
+    except NotFoundError:
+        return
     if not _since(begun_ns, found.created_at_ns):
         return
     if info.snapshotter and info.snapshot_key:
@@ -164,8 +162,8 @@ async def _undo(session: Session, info: ContainerInfo, begun_ns: int) -> None:
         try:
             if _since(begun_ns, (await snapshots.stat(info.snapshot_key)).created_at_ns):
                 await snapshots.remove(info.snapshot_key)
-        except NotFoundError:
-            pass
+        except (NotFoundError, InvalidArgumentError):
+            pass  # it was not prepared, or there is no such snapshotter
     await services.containers.delete(info.id)
 
 

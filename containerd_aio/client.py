@@ -38,6 +38,7 @@ from containerd_aio.services.version import Version
 from containerd_aio.spec import Spec, SpecOption
 from containerd_aio.stdio import DEFAULT_FIFO_DIR, pipes
 from containerd_aio.types import AnyValue, Completed
+from containerd_aio.types.identifier import check_identifier
 
 DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
 DEFAULT_NAMESPACE = "default"
@@ -70,7 +71,8 @@ class Client:
         exit_witness: bool = True,
     ) -> None:
         text = os.fspath(address) if address is not None else os.environ.get("CONTAINERD_ADDRESS")
-        namespace = namespace or os.environ.get("CONTAINERD_NAMESPACE") or DEFAULT_NAMESPACE
+        if namespace is None:
+            namespace = os.environ.get("CONTAINERD_NAMESPACE") or DEFAULT_NAMESPACE
         connection = Connection(Address.parse(text or DEFAULT_ADDRESS), ssl=ssl, rpc_timeout=rpc_timeout)
         local = connection.address.path is not None
         fifos = os.fspath(fifo_dir) if fifo_dir is not None else DEFAULT_FIFO_DIR
@@ -315,6 +317,7 @@ class _Sessions:
     def of(self, namespace: str) -> Session:
         session = self._by_namespace.get(namespace)
         if session is None:
+            check_identifier("namespace", namespace)
             services = Services.of(self.connection.caller(namespace))
             witnessed = self._witness and witness_supported()
             exits = ExitWatcher(services.events, services.tasks, namespace, witnessed=witnessed)

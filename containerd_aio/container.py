@@ -116,7 +116,13 @@ class Container:
         :raises ConnectionLostError: if containerd cannot be reached
         """
         stdio = stdio or null()
-        mounts = [*_labelled(await self._rootfs(), spec_of(self._info)), *rootfs]
+        spec = spec_of(self._info)
+        mounts = [*_labelled(await self._rootfs(), spec), *rootfs]
+        root = spec.get("root", {}).get("path", "")
+        if not mounts and not root.startswith("/"):
+            raise InvalidArgumentError(
+                f"container '{self.id}' has no root filesystem: give rootfs=, or an absolute root.path in its spec"
+            )
         exits = self._session.exits
         await exits.attached()
         await self._match_terminal(stdio)
