@@ -35,7 +35,9 @@ HOLD_LABEL: Final = "containerd-aio/hold"
 
 DAY: Final = 86_400.0
 
-_RELEASE_SECONDS: Final = 5.0
+RELEASE_SECONDS: float = 5.0
+"""Seconds that deleting the lease of a block may take, at most."""
+
 _SERVICE: Final = "containerd.services.leases.v1.Leases/"
 _LETTERS: Final = string.ascii_letters + string.digits
 _log = logging.getLogger("containerd_aio")
@@ -174,8 +176,8 @@ class Leases:
 
         With ``mark``, delete it only if it carries that mark.
         """
-        problem = f"containerd did not answer in {_RELEASE_SECONDS:g} s"
-        with anyio.move_on_after(_RELEASE_SECONDS, shield=True):
+        problem = f"containerd did not answer in {RELEASE_SECONDS:g} s"
+        with anyio.move_on_after(RELEASE_SECONDS, shield=True):
             try:
                 if mark is None or await self.list(f'labels."{HOLD_LABEL}"=={mark}'):
                     await self.delete(lease_id)
