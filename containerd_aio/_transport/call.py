@@ -7,14 +7,14 @@ errors that leave this module are ``ContainerdError``s that name the method and 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
 import betterproto
 import grpclib
 
-from containerd_aio._transport._stock_codec import decode, encode
+from containerd_aio._transport.codec import decode, encode
 from containerd_aio._transport.lease import current_lease
 from containerd_aio._transport.protocol import NotProcessedError
 from containerd_aio._transport.stream import CallStream
@@ -89,8 +89,7 @@ class Caller:
 
     async def _exchange(self, method: str, message: bytes, limit: float | None) -> bytes:
         stream = self._stream(method, limit)
-        self.connection.begin(stream)
-        try:
+        with self.connection.watching(stream.interruption), closing(stream):
             await stream.open()
             await stream.send(message, end=True)
             answer = await stream.receive()
@@ -99,20 +98,16 @@ class Caller:
             if await stream.receive() is not None:
                 raise InternalError("the server answered with several messages")
             return answer
-        finally:
-            self.connection.end(stream)
 
     @asynccontextmanager
     async def _opened(self, method: str, translation: Translation) -> AsyncIterator[CallStream]:
         stream = self._stream(method, None)
-        with translation:
-            self.connection.begin(stream)
-        try:
+        with ExitStack() as stack:
             with translation:
+                stack.enter_context(self.connection.watching(stream.interruption))
+                stack.enter_context(closing(stream))
                 await stream.open()
             yield stream
-        finally:
-            self.connection.end(stream)
 
     @asynccontextmanager
     async def _server_stream(

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl as tls
-from typing import TYPE_CHECKING, Final
-
-import anyio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from containerd_aio._transport.call import Caller
 from containerd_aio._transport.dial import dial
+from containerd_aio._transport.interruption import Interruption
 from containerd_aio.errors import ClientClosedError, ConnectionLostError, InvalidArgumentError
 from containerd_aio.types.identifier import check_identifier
 
 if TYPE_CHECKING:
     from containerd_aio._transport.address import Address
     from containerd_aio._transport.protocol import ClientProtocol
-    from containerd_aio._transport.stream import CallStream
-
-_CLOSING: Final = 1.0
-"""Seconds that a socket may take to close in good order: a frozen peer takes nothing any more."""
 
 
 class Connection:
@@ -51,9 +48,10 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dialling = asyncio.Lock()
         self._failures = 0
-        self._failure: ConnectionLostError | None = None
-        self._protocol: ClientProtocol | None = None
-        self._calls: set[CallStream] = set()
+        self._failure = ""
+        # One that takes new calls at most; the others let their last calls finish, or are about to be gone.
+        self._protocols: set[ClientProtocol] = set()
+        self._calls: set[Interruption] = set()
         self._closed = False
 
     @property
@@ -78,21 +76,23 @@ class Connection:
         :raises ConnectionLostError: with the address, what is wrong, and the way out
         :raises ClientClosedError: after ``aclose()``
         """
-        await self.protocol()
+        interruption = Interruption()
+        with self.watching(interruption), interruption:
+            await self.protocol()
 
     async def protocol(self) -> ClientProtocol:
         """Return the open connection, opening it if need be. For ``stream`` only."""
         self._check_usable()
-        if self._protocol is not None and self._protocol.usable:
-            return self._protocol
+        if (protocol := self._usable_protocol()) is not None:
+            return protocol
         failures_seen = self._failures
         async with self._dialling:
             self._check_usable()
-            if self._protocol is not None and self._protocol.usable:
-                return self._protocol
-            if self._failure is not None and self._failures != failures_seen:
+            if (protocol := self._usable_protocol()) is not None:
+                return protocol
+            if self._failures != failures_seen:
                 # Another call tried while this one waited: its failure counts for all that waited with it.
-                raise ConnectionLostError(str(self._failure)) from self._failure
+                raise ConnectionLostError(self._failure)
             return await self._dial()
 
     async def _dial(self) -> ClientProtocol:
@@ -100,46 +100,36 @@ class Connection:
             protocol = await dial(self.address, tls=self._ssl, limit=self.rpc_timeout)
         except ConnectionLostError as exc:
             self._failures += 1
-            self._failure = exc
+            self._failure = str(exc)
             raise
-        if self._closed:
-            protocol.abort()
-            self._check_usable()
-        self._failure = None
-        self._protocol = protocol
+        self._protocols = {old for old in self._protocols if not old.gone.is_set()}
+        self._protocols.add(protocol)
         return protocol
 
-    def begin(self, call: CallStream) -> None:
-        """Let ``aclose()`` interrupt the call from now on, until ``end()``. For ``call`` only."""
+    def _usable_protocol(self) -> ClientProtocol | None:
+        return next((protocol for protocol in self._protocols if protocol.usable), None)
+
+    @contextmanager
+    def watching(self, call: Interruption) -> Iterator[None]:
+        """Let ``aclose()`` interrupt the call while the block runs. For ``call`` only."""
         self._check_usable()
         self._calls.add(call)
-
-    def end(self, call: CallStream) -> None:
-        """Forget the call and give up what is left of it. For ``call`` only."""
-        self._calls.discard(call)
-        call.close()
+        try:
+            yield
+        finally:
+            self._calls.discard(call)
 
     async def aclose(self) -> None:
         """Close the socket; calls under way and later ones raise ``ClientClosedError``. Idempotent.
 
-        Waits until the socket is closed, for a second or so; also when it is cancelled.
+        Waits until the socket is closed, for a second at most. It is closed also if this is cancelled.
         """
         self._check_loop()
         self._closed = True
         for call in list(self._calls):
-            call.interrupt(
-                ClientClosedError("the client was closed under the call, whose outcome is unknown")
-            )
-        protocol, self._protocol = self._protocol, None
-        if protocol is None:
-            return
-        protocol.close()
-        with anyio.move_on_after(_CLOSING, shield=True):
-            await protocol.gone.wait()
-        if not protocol.gone.is_set():
-            protocol.abort()
-            with anyio.CancelScope(shield=True):
-                await protocol.gone.wait()
+            call.cancel(ClientClosedError("the client was closed meanwhile, so what came of it is unknown"))
+        while self._protocols:
+            await self._protocols.pop().aclose()
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from typing import Final
 
 from containerd_aio._api.google.protobuf import Any as ProtoAny
 from containerd_aio._api.google.rpc import Status
-from containerd_aio._transport._stock_codec import decode
+from containerd_aio._transport.codec import decode
 
 _DEEPEST: Final = 8
 _MOST: Final = 16

@@ -103,6 +103,8 @@ def _why_no_tcp(error: OSError | UnicodeError) -> str:
 
 def _no_http2(address: Address, protocol: ClientProtocol) -> str:
     hint = f"; {_TCP_HINT}" if address.path is None else ""
-    if protocol.spoke_http1:
+    if protocol.greeting.startswith(b"HTTP/1"):
         return f"{address} speaks HTTP/1, not gRPC: it is not containerd{hint}"
-    return f"{address} accepted the connection and closed it without speaking HTTP/2{hint}"
+    if protocol.greeting and not protocol.spoke_http2:
+        return f"{address} speaks something else than gRPC: it is not containerd{hint}"
+    return f"{address} accepted the connection and closed it: {protocol.processor.closed_because}{hint}"

@@ -33,7 +33,7 @@ class Interruption(Wrapper):
         if self._error is not None:
             return
         self._error = error
-        running = asyncio.current_task() if _in_task() else None
+        running = asyncio.current_task()
         for task in self._inside:
             # The task that runs now is not waiting: it meets the error where it leaves the block.
             if task is not running:
@@ -62,11 +62,3 @@ class Interruption(Wrapper):
         if exc_type is asyncio.CancelledError and task.cancelling() > cancelling_before:
             return  # somebody else cancelled the task too: that must go on
         raise self._error
-
-
-def _in_task() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -1,8 +1,9 @@
 """The HTTP/2 connection under all calls: grpclib's, hardened for a client that must not hang.
 
-What differs from grpclib's own: messages of a call that the server has ended survive a reset and a lost
-connection; waiters that have no stream yet are woken when the connection goes; frames of unknown types and
-malformed ones end in a clear reason, never in an exception of the event loop.
+What differs from grpclib's own: a graceful GOAWAY lets the calls that the server has taken finish; waiters that
+have no stream yet are woken when the connection goes; data that is still unread then can be read; frames of
+unknown types are passed over and malformed ones end the connection with a reason, never in the event loop's
+exception handler.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+import anyio
 from grpclib.client import Handler
 from grpclib.config import Configuration
 from grpclib.exceptions import StreamTerminatedError
@@ -18,8 +20,16 @@ from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Pro
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, RemoteSettingsChanged, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, Event, StreamReset
 from h2.settings import SettingCodes
+from hyperframe.frame import Frame, GoAwayFrame
+
+from containerd_aio._transport.interruption import Interruption
+
+_LOST: Final = "the connection was lost"
+
+_CLOSING: Final = 1.0
+"""Seconds that a socket may take to close in good order: a frozen server takes nothing any more."""
 
 _INITIAL_WINDOW: Final = 65535
 _CONNECTION_WINDOW: Final = 2**31 - 1
@@ -28,7 +38,7 @@ _CONNECTION_WINDOW: Final = 2**31 - 1
 _STREAM_WINDOW: Final = 4 << 20
 """How much a stream may hold unread; larger windows made downloads no faster."""
 
-_H2: Final = H2Configuration(
+_H2_CONFIG: Final = H2Configuration(
     client_side=True,
     header_encoding="utf-8",
     validate_inbound_headers=False,
@@ -38,68 +48,143 @@ _H2: Final = H2Configuration(
 )
 
 
+_SETTINGS: Final = b"\x04"
+"""The type of the frame that every HTTP/2 server sends first, at its fourth byte (RFC 9113, 3.4)."""
+
+_LAST_STREAM: Final = 2**31 - 1
+
+
 class NotProcessedError(StreamTerminatedError):
-    """The server said that it has not looked at the call: it may be made again."""
+    """The server has certainly not looked at the call: it may be made again."""
 
 
 class ClientProtocol(H2Protocol):
-    """A connection to a server; ``settled`` is set when the server has spoken HTTP/2, or is gone."""
+    """A connection to a server; ``settled`` is set when the server has spoken HTTP/2, or is gone.
+
+    ``greeting`` is the beginning of what it said.
+    """
 
     connection: Connection
-    processor: EventsProcessor
+    processor: _ClientProcessor
 
     def __init__(self) -> None:
-        super().__init__(Handler(), Configuration().__for_client__(), _H2)
+        super().__init__(Handler(), Configuration().__for_client__(), _H2_CONFIG)
         self.settled = asyncio.Event()
         self.gone = asyncio.Event()
-        self.spoke_http1 = False
+        self.greeting = b""
         self._transport: asyncio.Transport | None = None
+        self._starting: set[Interruption] = set()
+
+    @property
+    def open(self) -> bool:
+        """Whether data can come and go."""
+        return self._transport is not None and self.processor.closed_because is None
 
     @property
     def usable(self) -> bool:
         """Whether new calls may be made on it."""
-        return self._transport is not None and not cast(Handler, self.handler).connection_lost
+        return self.open and not self.processor.retired
+
+    @property
+    def spoke_http2(self) -> bool:
+        """Whether what the server said first was a frame of settings, as it must be."""
+        return self.greeting[3:4] == _SETTINGS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the preface and our windows."""
         self._transport = cast(asyncio.Transport, transport)
-        h2 = H2Connection(config=self.h2_config)
+        h2 = _H2Connection(config=self.h2_config)
         h2.initiate_connection()
         h2.increment_flow_control_window(_CONNECTION_WINDOW - _INITIAL_WINDOW)
         h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW})
         self.connection = _ClientConnection(h2, self._transport, config=self.config)
-        self.processor = _ClientProcessor(self.handler, self.connection, settled=self.settled.set)
+        self.processor = _ClientProcessor(self.handler, self.connection, ended=self._end_starting)
         self.connection.flush()
 
     def data_received(self, data: bytes) -> None:
         """Take in what the server sent; nonsense closes the connection."""
-        if not self.usable:
+        if not self.open:
             return
-        if not self.settled.is_set() and data.startswith(b"HTTP/1."):
-            self.spoke_http1 = True
+        if not self.settled.is_set() and not self._speaks_http2(data):
+            return
         try:
             events = self.connection.feed(data)
-            self.connection.flush()
             for event in events:
                 self.processor.process(event)
             self.connection.flush()
+            if events:
+                self.settled.set()
         except Exception as exc:  # a peer's nonsense, in whatever way h2 and hpack choose to fail on it
-            self.processor.close(f"the peer broke the protocol: {type(exc).__name__}: {exc}")
+            self.processor.close(f"the server broke the protocol ({type(exc).__name__}: {exc})")
+
+    def _speaks_http2(self, data: bytes) -> bool:
+        # h2 would wait for the megabytes that "HTTP" or "SSH-" announce as a frame's length.
+        checked = len(self.greeting)
+        self.greeting += data[: max(0, 16 - checked)]
+        if checked > 3 or len(self.greeting) < 4 or self.spoke_http2:
+            return True
+        self.processor.close("the server does not speak HTTP/2")
+        return False
+
+    async def start(
+        self, headers: list[tuple[str, str]], interruption: Interruption
+    ) -> tuple[Stream, Callable[[], None]]:
+        """Send a request's headers; return its stream and what to call when it is done with.
+
+        Waits while the server reads no more, or has as many streams as it allows.
+
+        :raises NotProcessedError: if the connection ends meanwhile
+        """
+        stream = self.connection.create_stream(wrapper=interruption)
+        self._starting.add(interruption)
+        try:
+            return stream, await stream.send_request(headers, _processor=self.processor)
+        finally:
+            self._starting.discard(interruption)
+
+    def _end_starting(self, reason: str) -> None:
+        # They have no stream yet, so that grpclib would let them wait for ever.
+        for interruption in list(self._starting):
+            interruption.cancel(NotProcessedError(reason))
+        self.settled.set()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Fail all calls that are under way."""
-        self.processor.close("the connection was lost" if exc is None else f"the connection was lost: {exc}")
+        self.processor.close(_LOST if exc is None else f"{_LOST} ({exc})")
         self.gone.set()
 
-    def close(self) -> None:
-        """Begin to close; ``gone`` tells when the socket is closed."""
-        if self._transport is not None:
-            self.processor.close("the connection was closed")
+    async def aclose(self) -> None:
+        """Close the socket and wait until it is closed: a second if the server reads no more.
+
+        The socket is closed also if this is cancelled.
+        """
+        if self._transport is None:
+            return
+        self.processor.close("the connection was closed")
+        try:
+            with anyio.move_on_after(_CLOSING, shield=True):
+                await self.gone.wait()
+        finally:
+            self._transport.abort()
+        with anyio.CancelScope(shield=True):
+            await self.gone.wait()
 
     def abort(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close the socket at once, whatever is still to be sent."""
         if self._transport is not None:
             self._transport.abort()
+
+
+class _H2Connection(H2Connection):
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        # h2 takes every GOAWAY for the end. A graceful one (a proxy's after its thousandth request, say) lets
+        # the streams up to its number finish (RFC 9113, 6.8).
+        if frame.error_code != ErrorCodes.NO_ERROR:
+            return super()._receive_goaway_frame(frame)
+        event = ConnectionTerminated()
+        event.error_code = ErrorCodes.NO_ERROR
+        event.last_stream_id = frame.last_stream_id
+        return [], [event]
 
 
 class _ClientConnection(Connection):
@@ -114,27 +199,31 @@ class _ClientConnection(Connection):
 
 
 class _ClientProcessor(EventsProcessor):
+    """What comes in, brought to the streams. ``retired``: no new streams, the open ones may finish."""
+
     def __init__(
-        self, handler: AbstractHandler, connection: Connection, *, settled: Callable[[], None]
+        self, handler: AbstractHandler, connection: Connection, *, ended: Callable[[str], None]
     ) -> None:
         super().__init__(handler, connection)
-        self._settled = settled
-        self._closed_because: str | None = None
+        self.retired = False
+        self.closed_because: str | None = None
+        self._ended = ended
 
     def register(self, stream: Stream) -> Callable[[], None]:
-        # The connection may have gone while the call waited for its turn to write.
-        if self._closed_because is not None:
-            raise StreamTerminatedError(self._closed_because)
-        return super().register(stream)
+        release_from_streams = super().register(stream)
+        if stream.id == _LAST_STREAM:
+            self.retired = True  # stream numbers are never used twice (RFC 9113, 5.1.1)
+
+        def release() -> None:
+            release_from_streams()
+            self._close_if_done()
+
+        return release
 
     def process(self, event: Event) -> None:
         # An unknown frame must be ignored (RFC 9113, 4.1); grpclib raises NotImplementedError.
         if type(event) in getattr(self, "processors", ()):
             super().process(event)
-
-    def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
-        super().process_remote_settings_changed(event)
-        self._settled()
 
     def process_data_received(self, event: DataReceived) -> None:
         # grpclib would take an empty frame for the end of the stream.
@@ -145,28 +234,34 @@ class _ClientProcessor(EventsProcessor):
         stream = self.streams.get(event.stream_id)
         if stream is None or stream.wrapper is None:
             return
-        if event.remote_reset and event.error_code == ErrorCodes.REFUSED_STREAM:
-            stream.wrapper.cancel(NotProcessedError("the server refused the stream"))
-        elif event.remote_reset:
-            stream.wrapper.cancel(
-                StreamTerminatedError(f"the server reset the stream, code {event.error_code}")
-            )
-        else:
+        if not event.remote_reset:
             stream.wrapper.cancel(StreamTerminatedError("the server broke the protocol on this stream"))
+        elif event.error_code == ErrorCodes.REFUSED_STREAM:
+            stream.wrapper.cancel(NotProcessedError("the server refused the stream"))
+        else:
+            stream.wrapper.cancel(
+                StreamTerminatedError(f"the server reset the stream (code {event.error_code})")
+            )
 
     def process_connection_terminated(self, event: ConnectionTerminated) -> None:
         reason = f"the server ended the connection (GOAWAY, code {event.error_code})"
-        last = event.last_stream_id
+        last_taken = event.last_stream_id or 0
         for stream in list(self.streams.values()):
-            if last is not None and stream.id is not None and stream.id > last and stream.wrapper is not None:
+            if stream.id is not None and stream.id > last_taken and stream.wrapper is not None:
                 stream.wrapper.cancel(NotProcessedError(reason))
-        self.close(reason)
+        if event.error_code == ErrorCodes.NO_ERROR:
+            self.retired = True
+            self._ended(reason)
+            self._close_if_done()
+        else:
+            self.close(reason)
 
     def close(self, reason: str = "the connection was closed") -> None:
-        if self._closed_because is None:
-            self._closed_because = reason
+        if self.closed_because is None:
+            self.closed_because = reason
         super().close(reason)
-        # Calls that wait to write, or for a free stream, are not registered yet: let them run into register().
-        self.connection.write_ready.set()
-        self.connection.stream_close_waiter.set()
-        self._settled()
+        self._ended(reason)
+
+    def _close_if_done(self) -> None:
+        if self.retired and not self.streams:
+            self.close()

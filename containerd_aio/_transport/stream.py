@@ -51,7 +51,7 @@ _BY_HTTP_STATUS: Final = {
 class CallStream:
     """A call: ``open()``, ``send()``, ``receive()`` until it returns ``None``, ``close()``.
 
-    One task may send while another one receives.
+    One task may send while another one receives. ``interruption.cancel(error)`` makes all of them raise ``error``.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CallStream:
         self._connect = connect
         self._headers = headers
         self._deadline = deadline
-        self._interruption = Interruption()
+        self.interruption = Interruption()
         self._timer: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
         self._release: Callable[[], None] | None = None
@@ -79,19 +79,13 @@ class CallStream:
         if self._deadline is not None:
             deadline = Deadline.from_timeout(self._deadline)
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._deadline, self.interrupt, TimeoutError())
-        with self._interruption:
+            self._timer = loop.call_later(self._deadline, self.interruption.cancel, TimeoutError())
+        with self.interruption:
             protocol = await self._connect()
             if deadline is not None:
                 # The pseudo headers come first; 1 ns where the time is up already: 0 would be malformed.
                 headers.insert(4, ("grpc-timeout", encode_timeout(deadline.time_remaining() or 1e-9)))
-            stream = protocol.connection.create_stream(wrapper=self._interruption)
-            self._release = await stream.send_request(headers, _processor=protocol.processor)
-            self._stream = stream
-
-    def interrupt(self, error: Exception) -> None:
-        """Make the operations under way, and all later ones, raise ``error``."""
-        self._interruption.cancel(error)
+            self._stream, self._release = await protocol.start(headers, self.interruption)
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
         """Send a message; ``end`` tells the server that it is the last one.
@@ -105,13 +99,15 @@ class CallStream:
             )
         sent_before = stream.data_sent
         try:
-            with self._interruption:
+            with self.interruption:
                 await stream.send_data(_PREFIX.pack(False, len(message)) + message, end_stream=end)
         except (StreamTerminatedError, H2ProtocolError) as exc:
             self._raise_for_early_end(exc)
         except BaseException:
             if stream.data_sent != sent_before:
-                self.interrupt(AbortedError("a message was cut off half-way, so the call was given up"))
+                self.interruption.cancel(
+                    AbortedError("a message was cut off half-way, so the call was given up")
+                )
                 self._reset()
             raise
 
@@ -123,14 +119,20 @@ class CallStream:
         :raises GRPCError: if the server ended it with another status
         """
         if self._finished:
+            self._end_answer(self._opened())
             return None
         try:
-            with self._interruption:
+            with self.interruption:
                 return await self._next_message()
         except StreamTerminatedError:
             if not self._server_ended():
                 raise
             return await self._next_message()  # does not wait: all of it is here
+        except (InternalError, ResourceExhaustedError) as exc:
+            # Where the next message begins is not known any more.
+            self.interruption.cancel(exc)
+            self._reset()
+            raise
 
     def close(self) -> None:
         """Give the call up; a server that has not ended it is told at once."""
@@ -182,8 +184,8 @@ class CallStream:
 
     def _end_answer(self, stream: Stream) -> None:
         self._finished = True
-        trailers = stream.trailers
-        _raise_for_status(dict((stream.headers if trailers is None else trailers) or ()))
+        # An answer without messages may have its status in the headers ("trailers only").
+        _raise_for_status(dict(stream.trailers or stream.headers or ()))
 
     def _server_ended(self) -> bool:
         stream = self._opened()

@@ -15,8 +15,8 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from h2.exceptions import H2Error
 
 from containerd_aio import errors
-from containerd_aio._transport._stock_codec import DecodeError, EncodeError
 from containerd_aio._transport.address import Address
+from containerd_aio._transport.codec import DecodeError, EncodeError
 from containerd_aio._transport.details import detail_texts
 from containerd_aio.errors import ContainerdError
 

@@ -11,7 +11,7 @@ import json
 from typing import Final, TypeVar
 
 from containerd_aio._api._message import Message
-from containerd_aio._transport._stock_codec import DecodeError, decode, encode
+from containerd_aio._transport.codec import DecodeError, decode, encode
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue
 
