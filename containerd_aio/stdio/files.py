@@ -113,11 +113,15 @@ def check_sink(name: str, given: object) -> None:
 
 def _is_file(given: object, method: str) -> bool:
     call = getattr(given, method, None)
-    return callable(call) and not iscoroutinefunction(call) and not isinstance(given, io.TextIOBase)
+    return callable(call) and not iscoroutinefunction(call) and not _is_text(given)
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, io.TextIOBase) or hasattr(given, "encoding")  # also what only looks like one
 
 
 def _refused(name: str, given: object, wanted: str) -> InvalidArgumentError:
-    hint = "; a text file has its binary one at .buffer" if isinstance(given, io.TextIOBase) else ""
+    hint = "; a text file has its binary one at .buffer" if _is_text(given) else ""
     return InvalidArgumentError(
         f"streams({name}=...) takes an anyio stream to {wanted}, not {type(given).__name__}{hint}"
     )

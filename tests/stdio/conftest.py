@@ -20,6 +20,11 @@ def descriptors() -> dict[int, str]:
     return found
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is such a path."""
+    return os.path.lexists(path)
+
+
 @pytest.fixture
 def fifo_dir(tmp_path: Path) -> str:
     """A directory for FIFOs that does not exist yet."""
@@ -32,4 +37,4 @@ def nothing_left(fifo_dir: str) -> Generator[None]:
     before = descriptors()
     yield
     assert descriptors() == before
-    assert not os.path.exists(fifo_dir) or os.listdir(fifo_dir) == []
+    assert not exists(fifo_dir) or os.listdir(fifo_dir) == []
