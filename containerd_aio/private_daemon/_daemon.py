@@ -6,6 +6,7 @@ else; ``_leftovers`` does that.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import uuid
@@ -18,12 +19,15 @@ import anyio
 
 from containerd_aio._transport.address import Address
 from containerd_aio._transport.connection import Connection
-from containerd_aio.errors import ConnectionLostError, ContainerdError
+from containerd_aio.errors import AlreadyExistsError, ConnectionLostError, ContainerdError
 from containerd_aio.private_daemon._home import Home
 from containerd_aio.private_daemon._launch import Binaries, spawn, write_config
 from containerd_aio.private_daemon._leftovers import remove_leftovers
 from containerd_aio.private_daemon._process import ChildProcess
 from containerd_aio.private_daemon._thread import to_the_end
+from containerd_aio.services.introspection import Introspection
+from containerd_aio.services.namespaces import Namespaces
+from containerd_aio.services.version import Version
 
 if TYPE_CHECKING:
     from containerd_aio.client import Client
@@ -222,8 +226,16 @@ class PrivateDaemon:
         """Ask it what works here, and make the namespace with its defaults."""
         connection = Connection(Address.parse(self.address), rpc_timeout=START_SECONDS)
         try:
-            await connection.connect()
-            self._snapshotter = "overlayfs"
+            caller = connection.caller(self._namespace)
+            await Version(caller).get()
+            overlayfs = await Introspection(caller).plugins(
+                "type==io.containerd.snapshotter.v1,id==overlayfs"
+            )
+            works = any(plugin.init_error is None for plugin in overlayfs)
+            self._snapshotter = "overlayfs" if works else "native"
+            labels = {DEFAULT_SNAPSHOTTER_LABEL: self._snapshotter}
+            with contextlib.suppress(AlreadyExistsError):  # started again
+                await Namespaces(caller).create(self._namespace, labels)
         finally:
             await connection.aclose()
 

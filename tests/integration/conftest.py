@@ -6,59 +6,98 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from containerd_aio.cli.busybox import busybox_archive
+from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.private_daemon import PrivateDaemon
-from tests.integration.leaks import Held, ctr, left_in_namespace, remove_namespace
+from tests.integration.leaks import (
+    DEFAULT_FIFO_DIR,
+    Held,
+    ctr,
+    left_in_namespace,
+    left_on_host,
+    remove_namespace,
+)
 
 if TYPE_CHECKING:
     from containerd_aio._transport.connection import Connection
     from containerd_aio.client import Client
-
+    from containerd_aio.image import Image
     from containerd_aio.services import Services
 
 CONTAINERD = os.environ.get("CONTAINERD_AIO_TEST_CONTAINERD", "containerd")
 
+# In CI a skipped test would pass unseen, and nobody else makes FIFOs.
+STRICT = bool(os.environ.get("CI")) or os.environ.get("CONTAINERD_AIO_NO_SKIP") == "1"
+
+FETCH = Path(__file__).with_name("containerd_fetch.sh")
+
 
 def cannot_run(reason: str) -> NoReturn:
-    """Skip the test; in CI, where a skipped test would pass unseen, fail it."""
-    if os.environ.get("CI") or os.environ.get("CONTAINERD_AIO_NO_SKIP") == "1":
+    """Skip the test; in CI, fail it."""
+    if STRICT:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
-async def started(daemon: PrivateDaemon) -> PrivateDaemon:
-    """``daemon``, entered; where this machine cannot run one, the test is skipped."""
+@asynccontextmanager
+async def private_daemon(**options: str) -> AsyncIterator[PrivateDaemon]:
+    """A daemon of which nothing may be left at the end; a skipped test where this machine cannot run one."""
+    daemon = PrivateDaemon(**options)
     try:
-        return await daemon.__aenter__()
+        await daemon.__aenter__()
     except (FileNotFoundError, PermissionError) as error:
         cannot_run(str(error))
+    home = os.path.dirname(daemon.address)
+    try:
+        yield daemon
+    finally:
+        await daemon.__aexit__(None, None, None)
+    if left := left_on_host(home, daemon.namespace):
+        pytest.fail("left by the daemon:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(scope="session")
 async def daemon(anyio_backend: object) -> AsyncIterator[PrivateDaemon]:
     """The containerd that all tests share; each test works in a ``namespace`` of its own."""
-    daemon = await started(PrivateDaemon(containerd=CONTAINERD))
-    try:
+    async with private_daemon(containerd=CONTAINERD) as daemon:
         yield daemon
-    finally:
-        await daemon.__aexit__(None, None, None)
 
 
 @pytest.fixture
 async def daemon_of_its_own() -> AsyncIterator[PrivateDaemon]:
     """A containerd for one test, which may stop, kill, freeze and fill it."""
-    daemon = await started(PrivateDaemon(containerd=CONTAINERD))
-    try:
+    async with private_daemon(containerd=CONTAINERD) as daemon:
         yield daemon
-    finally:
-        await daemon.__aexit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def containerd_versions() -> Mapping[str, str]:
+    """The path of a containerd of each other version, as ``{"1.7": "/.../bin/containerd"}``.
+
+    They are fetched once into ``$CONTAINERD_AIO_TEST_CACHE``, else into the user's cache directory.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    directory = os.environ.get("CONTAINERD_AIO_TEST_CACHE") or os.path.join(cache, "containerd-aio")
+    found = {}
+    for suite in ("trixie", "forky"):
+        path = Path(directory, suite)
+        path.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run([FETCH, path, suite], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            cannot_run(f"cannot fetch the containerd of Debian {suite}: {done.stderr.strip()}")
+        release = ".".join((path / "VERSION").read_text().split(".")[:2])
+        found[release] = os.fspath(path / "bin" / "containerd")
+    return found
 
 
 @pytest.fixture
@@ -88,9 +127,8 @@ async def namespace(daemon: PrivateDaemon) -> AsyncIterator[str]:
 @pytest.fixture
 async def connection(daemon: PrivateDaemon) -> AsyncIterator[Connection]:
     """An open connection to the shared daemon."""
-    from containerd_aio._transport.connection import Connection
-
     from containerd_aio._transport.address import Address
+    from containerd_aio._transport.connection import Connection
 
     connection = Connection(Address.parse(daemon.address))
     await connection.connect()
@@ -117,11 +155,37 @@ async def client(daemon: PrivateDaemon, namespace: str, fifo_dir: Path) -> Async
         yield client
 
 
+@pytest.fixture(scope="session")
+def archive() -> bytes:
+    """An OCI archive of a busybox image, made from this machine's static busybox."""
+    try:
+        return busybox_archive()
+    except InvalidArgumentError as error:
+        cannot_run(str(error))
+
+
+@pytest.fixture(scope="session")
+def archive_path(archive: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in a file, for ``ctr``."""
+    path = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    path.write_bytes(archive)
+    return path
+
+
+@pytest.fixture
+async def image(client: Client, daemon: PrivateDaemon, archive: bytes) -> Image:
+    """The busybox image, imported and unpacked in the test's namespace."""
+    [image] = await client.import_images(archive)
+    await image.unpack(daemon.snapshotter)
+    return image
+
+
 @pytest.fixture(autouse=True)
 async def nothing_is_left(anyio_backend: object) -> AsyncIterator[None]:
-    """Fails the test that leaves a descriptor or an asyncio task in this process."""
-    before = Held.now()
+    """Fails the test that leaves a descriptor or an asyncio task in this process, in CI also a FIFO."""
+    fifo_dirs = (DEFAULT_FIFO_DIR,) if STRICT else ()
+    before = Held.now(*fifo_dirs)
     yield
-    left = Held.now().since(before)
+    left = Held.now(*fifo_dirs).since(before)
     if left:
         pytest.fail("left behind:\n" + "\n".join(left), pytrace=False)

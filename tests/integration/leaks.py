@@ -1,6 +1,6 @@
-"""What a test left behind: in this process, in the FIFO directory, and in its namespace of the daemon.
+"""What a test left behind: in this process, in its namespace of the daemon, and on the host.
 
-The referee is ``ctr``, not the library under test.
+The referees are ``ctr`` and /proc, not the library under test.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,3 +96,29 @@ def remove_namespace(address: str, namespace: str) -> list[str]:
     except RuntimeError as error:
         return [str(error)]
     return []
+
+
+def left_on_host(home: str, *namespaces: str) -> list[str]:
+    """A line for each thing on this host that names a private daemon's directory or one of its namespaces."""
+    left = [f"file {home}"] if os.path.exists(home) else []
+    left += [f"process {line}" for line in _command_lines() if home in line]
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    left += [f"mount {line}" for line in mounts if home in line]
+    for namespace in namespaces:
+        found = [Path("/run/containerd/runc", namespace), *Path("/sys/fs/cgroup").glob(f"*/{namespace}")]
+        found.append(Path("/sys/fs/cgroup", namespace))
+        left += [f"directory {path}" for path in found if path.exists()]
+    return left
+
+
+def shim_sockets() -> frozenset[str]:
+    """The sockets of all shims of this host, also of those that are dead."""
+    return frozenset(str(path) for path in Path("/run/containerd/s").glob("*"))
+
+
+def _command_lines() -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield f"{path.parent.name} {path.read_bytes().replace(bytes(1), b' ').decode(errors='replace')}"
+        except OSError:  # it has ended
+            continue
