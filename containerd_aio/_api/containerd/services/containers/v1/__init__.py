@@ -23,7 +23,8 @@ class Container(Message):
     labels: Dict[str, str] = betterproto.map_field(2, betterproto.TYPE_STRING, betterproto.TYPE_STRING)
     image: str = betterproto.string_field(3)
     runtime: ContainerRuntime = betterproto.message_field(4)
-    # The OCI runtime spec as JSON. Never leave it out: Tasks/Create for a record without one ends the daemon (1.7.24, 2.1.9).
+    # The OCI runtime spec as JSON. Never leave it out: Tasks/Create for a record without one ends the daemon
+    # (1.7.24, 2.1.9).
     spec: google_protobuf.Any = betterproto.message_field(5)
     snapshotter: str = betterproto.string_field(6)
     snapshot_key: str = betterproto.string_field(7)
