@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec.schema import Linux, Mount, Process, Spec
+from containerd_aio.types.identifier import check_identifier
 
 # The oldest version that has every key used here: an old runtime accepts it, and a new one reads it the same way.
 OCI_VERSION: Final = "1.0.2"
@@ -67,11 +67,10 @@ _MOUNTS: Final = (
 def default_spec(container_id: str, namespace: str) -> Spec:
     """Return containerd's default spec for Linux; the two names make its cgroup, ``/<namespace>/<id>``.
 
-    :raises InvalidArgumentError: if one of the names cannot be the name of a cgroup
+    :raises InvalidArgumentError: if one of the names is not what containerd takes as one
     """
-    for name in (container_id, namespace):
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise InvalidArgumentError(f"{name!r} cannot name a container or a namespace")
+    check_identifier("container id", container_id)
+    check_identifier("namespace", namespace)
     return {
         "ociVersion": OCI_VERSION,
         "process": _process(),

@@ -87,7 +87,7 @@ def test_two_specs_share_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../../init.scope", "a\0b"])
 def test_a_name_that_would_leave_its_cgroup_is_refused(name: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="cannot name"):
+    with pytest.raises(InvalidArgumentError, match="the container id"):
         default_spec(name, "example")
-    with pytest.raises(InvalidArgumentError, match="cannot name"):
+    with pytest.raises(InvalidArgumentError, match="the namespace"):
         default_spec("web", name)
