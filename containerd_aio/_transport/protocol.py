@@ -20,7 +20,7 @@ from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Pro
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, StreamReset
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 
@@ -229,6 +229,18 @@ class _ClientProcessor(EventsProcessor):
         # grpclib would take an empty frame for the end of the stream.
         if event.flow_controlled_length:
             super().process_data_received(event)
+
+    def process_stream_ended(self, event: StreamEnded) -> None:
+        super().process_stream_ended(event)
+        stream = self.streams.get(event.stream_id)
+        if (
+            stream is not None
+            and stream.wrapper is not None
+            and stream.trailers is not None
+            and stream.closable
+        ):
+            # We have not ended our side: who waits to send would wait for ever. What came can still be read.
+            stream.wrapper.cancel(StreamTerminatedError("the server has ended the call"))
 
     def process_stream_reset(self, event: StreamReset) -> None:
         stream = self.streams.get(event.stream_id)
