@@ -8,17 +8,16 @@ image, to look a user up, is completed when the snapshot is there, and stored by
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from containerd_aio._session import Session
+from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio.container import Container
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
-from containerd_aio.process import cleaned_up
 from containerd_aio.spec import (
     RootfsNeeded,
     Spec,
@@ -105,19 +104,60 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         snapshotter=None if image is None else snapshotter,
         snapshot_key=None if image is None else wanted.id,
     )
-    begun_ns = time.time_ns()
+    made = _Made(session, info)
     try:
-        info = await session.services.containers.create(info)
-        mounts: Sequence[Mount] | None = None
-        if image is not None:
-            mounts = await _prepare(session, image, snapshotter, wanted.id)
+        info = await made.record()
+        mounts = None if image is None else await made.snapshot(image, snapshotter)
         if not complete:
             spec = _with_rootfs(wanted, session, config, mounts or ())
             info = await session.services.containers.update(replace(info, spec=_stored(spec)), "spec")
     except BaseException as error:
-        await cleaned_up(partial(_undo, session, info, begun_ns), error, f"container '{info.id}' may be left")
+        await cleaned_up(made.undo, error, f"what was made of container '{wanted.id}' could not be removed")
         raise
     return Container(session, info, owned=True, mounts=mounts)
+
+
+class _Made:
+    """What of a container was made so far, so that exactly that can be undone."""
+
+    def __init__(self, session: Session, info: ContainerInfo) -> None:
+        self._services = session.services
+        self._info = info
+        self._undo: list[Callable[[], Awaitable[None]]] = []
+
+    async def record(self) -> ContainerInfo:
+        """Make the record."""
+
+        async def create() -> ContainerInfo:
+            info = await self._services.containers.create(self._info)
+            self._undo.append(partial(self._services.containers.delete, info.id))
+            return info
+
+        return await completed(create)
+
+    async def snapshot(self, image: Image, snapshotter: str) -> Sequence[Mount]:
+        """Make the snapshot, unpacking the image where that was not done yet."""
+        snapshots = self._services.snapshotter(snapshotter)
+        parent = await image.chain_id()
+
+        async def prepare() -> Sequence[Mount]:
+            mounts = await snapshots.prepare(self._info.id, parent=parent)
+            self._undo.append(partial(snapshots.remove, self._info.id))
+            return mounts
+
+        try:
+            return await completed(prepare)
+        except NotFoundError:
+            await image.unpack(snapshotter)
+            return await completed(prepare)
+
+    async def undo(self) -> None:
+        """Remove it all, last things first."""
+        for remove in reversed(self._undo):
+            try:
+                await remove()
+            except NotFoundError:
+                pass
 
 
 def _stored(spec: Spec) -> AnyValue:
@@ -133,39 +173,3 @@ def _with_rootfs(
         else:
             rootfs = stack.enter_context(open_rootfs(mounts))
         return wanted.built(session.namespace, config, rootfs)
-
-
-async def _prepare(session: Session, image: Image, snapshotter: str, key: str) -> Sequence[Mount]:
-    snapshots = session.services.snapshotter(snapshotter)
-    parent = await image.chain_id()
-    try:
-        return await snapshots.prepare(key, parent=parent)
-    except NotFoundError:
-        await image.unpack(snapshotter)
-        return await snapshots.prepare(key, parent=parent)
-
-
-async def _undo(session: Session, info: ContainerInfo, begun_ns: int) -> None:
-    """Remove what was made since ``begun_ns``, and only that: the ids may have been somebody else's before.
-
-    A call that was cancelled may have been refused because of that, and nobody heard the answer.
-    """
-    services = session.services
-    try:
-        found = await services.containers.get(info.id)
-    except NotFoundError:
-        return
-    if not _since(begun_ns, found.created_at_ns):
-        return
-    if info.snapshotter and info.snapshot_key:
-        snapshots = services.snapshotter(info.snapshotter)
-        try:
-            if _since(begun_ns, (await snapshots.stat(info.snapshot_key)).created_at_ns):
-                await snapshots.remove(info.snapshot_key)
-        except (NotFoundError, InvalidArgumentError):
-            pass  # it was not prepared, or there is no such snapshotter
-    await services.containers.delete(info.id)
-
-
-def _since(begun_ns: int, created_at_ns: int | None) -> bool:
-    return created_at_ns is not None and created_at_ns >= begun_ns

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-import anyio
-
+from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._session import Session
+from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio.errors import (
     AlreadyExistsError,
-    ConnectionLostError,
     ContainerdError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -21,7 +21,7 @@ from containerd_aio.errors import (
     UnknownError,
 )
 from containerd_aio.image import Image
-from containerd_aio.process import CLEANUP_SECONDS, cleaned_up, open_stdio, start_failed
+from containerd_aio.process import open_stdio, start_failed
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.task import Task, spec_of
@@ -128,7 +128,8 @@ class Container:
         await self._match_terminal(stdio)
         opened = await open_stdio(self._session, stdio, self.id)
         record = exits.track(self.id)
-        try:
+
+        async def create() -> None:
             pid = await self._session.services.tasks.create(
                 self.id,
                 rootfs=mounts,
@@ -138,15 +139,16 @@ class Container:
                 terminal=opened.terminal,
                 options=options,
             )
-        except (AlreadyExistsError, UnknownError) as error:
-            exits.discard(record)
-            await opened.aclose()
-            raise self._refused(error) from error
+            exits.created(record, pid)
+
+        try:
+            await completed(create)
         except BaseException as error:
-            exits.discard(record)
-            await self._undo_create(opened, error)
+            undo = partial(self._undo_create, record, opened)
+            await cleaned_up(undo, error, f"the task of container '{self.id}' could not be removed")
+            if isinstance(error, AlreadyExistsError | UnknownError):
+                raise self._refused(error) from error
             raise
-        exits.created(record, pid)
         return Task(self._session, record, opened, owned=True, container=self._info)
 
     async def task(self, stdio: Stdio | None = None) -> Task:
@@ -240,17 +242,13 @@ class Container:
             self._mounts = await snapshotter.mounts(self._info.snapshot_key)
         return self._mounts
 
-    async def _undo_create(self, opened: OpenStdio, error: BaseException) -> None:
-        """Remove the task of a Create that nobody heard the end of, if it is ours; close its stdio."""
-        answered = isinstance(error, ContainerdError) and not isinstance(error, ConnectionLostError)
-        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-            if not answered:
-                try:
-                    found = await self._session.services.tasks.get(self.id)
-                    if found.status.state is ProcessState.CREATED and found.stdout == opened.stdout_path:
-                        await self._session.services.tasks.delete(self.id)
-                except ContainerdError:
-                    pass  # it was not created, or containerd is gone
+    async def _undo_create(self, record: ExitRecord, opened: OpenStdio) -> None:
+        try:
+            if record.phase is Phase.CREATED:
+                record.deleting = True
+                await self._session.services.tasks.delete(self.id)
+        finally:
+            self._session.exits.discard(record)
             await opened.aclose()
 
     def _refused(self, error: AlreadyExistsError | UnknownError) -> ContainerdError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal as signals
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +13,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream
 
 from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._session import Session
+from containerd_aio._transport.completion import cleaned_up, completed, shielded
 from containerd_aio.errors import (
     ConnectionLostError,
     ContainerdError,
@@ -27,9 +27,6 @@ from containerd_aio.services.tasks import DeletedProcess
 from containerd_aio.stdio import OpenStdio, Stdio
 from containerd_aio.types import ExitStatus, ProcessState, Status
 
-# The shim waits up to 10 s for the output of what the process left behind (2 s before 1.7.29): a cleanup must
-# outlast it.
-CLEANUP_SECONDS = 15.0
 # Delete itself has no deadline of ours; once it has answered, the shim's ends are closed and EOF is near.
 _LAST_OUTPUT_SECONDS = 2.0
 
@@ -137,18 +134,27 @@ class Process:
                 f"{self._record.key} was started, or deleted, before", subject=str(self._record.key)
             )
         self._record.starting()
+
+        async def start() -> None:
+            self._session.exits.started(
+                self._record, await self._session.services.tasks.start(*self._record.key)
+            )
+
         try:
-            pid = await self._session.services.tasks.start(*self._record.key)
+            await completed(start)
         except ConnectionLostError:
             self._record.start_unanswered()
             raise
         except ContainerdError as error:
             raise await self._not_started(error) from error
         except BaseException:
-            await self._undo_start()
+            await shielded(self._undo_start)
             raise
-        self._session.exits.started(self._record, pid)
-        await self._stdio.started()
+        try:
+            await self._stdio.started()
+        except BaseException:
+            await shielded(self._undo_start)
+            raise
 
     async def status(self) -> Status:
         """Ask containerd for the state, with the exit status where it is stopped.
@@ -293,16 +299,13 @@ class Process:
 
     async def _undo_start(self) -> None:
         """Nobody waits for Start's answer any more: what it may have started is killed."""
-        self._record.start_unanswered()
-        self._record.kill_asked = True
-        container_id, exec_id = self._record.key
-        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-            try:
-                await self._session.services.tasks.kill(container_id, signals.SIGKILL, exec_id=exec_id)
-            except ContainerdError:
-                pass  # it does not run
-            await self._session.exits.ask(self._record)
-            await self._stdio.aclose()
+        if self._record.phase is Phase.STARTING:
+            self._record.start_unanswered()
+        try:
+            await self._end()
+        except ContainerdError:
+            pass  # containerd is gone; the waits go on
+        await self._stdio.aclose()
 
     def _state_named(self, what: str) -> StateNamed:
         return StateNamed(self, what)
@@ -361,25 +364,3 @@ def start_failed(key: object, error: ContainerdError) -> StartFailedError:
         subject=error.subject,
         server_message=error.server_message,
     )
-
-
-async def cleaned_up(
-    cleanup: Callable[[], Awaitable[None]], error: BaseException | None, what_failed: str
-) -> None:
-    """Run the cleanup at the end of a block, shielded and for 15 s at most.
-
-    What fails in it becomes a note on the error that ended the block; without one it is raised itself.
-    """
-    failure: Exception | None = None
-    with anyio.move_on_after(CLEANUP_SECONDS, shield=True) as scope:
-        try:
-            await cleanup()
-        except Exception as problem:
-            failure = problem
-    if scope.cancelled_caught:
-        failure = ContainerdError(f"{what_failed} within {CLEANUP_SECONDS:.0f} s")
-    if failure is None:
-        return
-    if error is None:
-        raise failure
-    error.add_note(f"{what_failed}: {failure}")

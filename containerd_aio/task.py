@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
-import anyio
-
-from containerd_aio._exits.record import ExitRecord
+from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._session import Session
-from containerd_aio.errors import (
-    ConnectionLostError,
-    ContainerdError,
-    InvalidArgumentError,
-)
-from containerd_aio.process import CLEANUP_SECONDS, Process, StateNamed, open_stdio
+from containerd_aio._transport.completion import cleaned_up, completed, shielded
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.process import Process, StateNamed, open_stdio
 from containerd_aio.services.tasks import DeletedProcess
 from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
 from containerd_aio.spec.schema import Process as ProcessSpec
@@ -78,24 +74,28 @@ class Task(Process):
         await exits.attached()
         opened = await open_stdio(self._session, stdio, id)
         record = exits.track(self.id, id)
+
+        async def add() -> None:
+            await self._session.services.tasks.exec(
+                self.id,
+                id,
+                AnyValue(_PROCESS, json.dumps(process).encode()),
+                stdin=opened.stdin_path,
+                stdout=opened.stdout_path,
+                stderr=opened.stderr_path,
+                terminal=opened.terminal,
+            )
+            exits.created(record, 0)
+
         try:
             async with StateNamed(
                 self, f"exec '{id}' cannot be added", allowed=frozenset({ProcessState.RUNNING})
             ):
-                await self._session.services.tasks.exec(
-                    self.id,
-                    id,
-                    AnyValue(_PROCESS, json.dumps(process).encode()),
-                    stdin=opened.stdin_path,
-                    stdout=opened.stdout_path,
-                    stderr=opened.stderr_path,
-                    terminal=opened.terminal,
-                )
+                await completed(add)
         except BaseException as error:
-            exits.discard(record)
-            await self._undo_exec(id, opened, error)
+            undo = partial(self._undo_exec, record, opened)
+            await cleaned_up(undo, error, f"exec '{id}' of container '{self.id}' could not be removed")
             raise
-        exits.created(record, 0)
         return Process(self._session, record, opened, owned=True)
 
     async def pids(self) -> list[ProcessInfo]:
@@ -132,9 +132,11 @@ class Task(Process):
             await self.pause()
             yield
         finally:
-            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
-                    await self.resume()
+            await shielded(self._thaw)
+
+    async def _thaw(self) -> None:
+        if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
+            await self.resume()
 
     async def _delete_rpc(self) -> DeletedProcess:
         return await self._session.services.tasks.delete(self.id)
@@ -166,14 +168,13 @@ class Task(Process):
                 spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal, rootfs=rootfs
             )
 
-    async def _undo_exec(self, id: str, opened: OpenStdio, error: BaseException) -> None:
-        answered = isinstance(error, ContainerdError) and not isinstance(error, ConnectionLostError)
-        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-            if not answered:
-                try:
-                    await self._session.services.tasks.delete_process(self.id, id)
-                except ContainerdError:
-                    pass  # it was not added, or containerd is gone
+    async def _undo_exec(self, record: ExitRecord, opened: OpenStdio) -> None:
+        try:
+            if record.phase is Phase.CREATED:
+                record.deleting = True
+                await self._session.services.tasks.delete_process(*record.key)
+        finally:
+            self._session.exits.discard(record)
             await opened.aclose()
 
 
