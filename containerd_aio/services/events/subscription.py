@@ -11,13 +11,14 @@ collector finds it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Final, Self
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from containerd_aio._transport.supervise import Background
 from containerd_aio.errors import ConnectionLostError, ContainerdError, DeadlineExceededError, EventsLostError
@@ -112,15 +113,20 @@ class Subscription:
 
 
 class _Inbox:
-    """The queue, the task that fills it, and why that task ended."""
+    """The queue, the task that fills it, and why that task ended.
+
+    No memory stream of anyio's: its halves warn when they are collected before the one who would close them.
+    """
 
     def __init__(self, knock_topic: str, max_lag: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._send, self._receive = anyio.create_memory_object_stream[RawEvent](max_lag)
+        self._queue: deque[RawEvent] = deque()
+        self._awaited: anyio.Event | None = None
         self._knock_topic = knock_topic
         self._max_lag = max_lag
         self._heard = anyio.Event()
         self._scope = anyio.CancelScope()
+        self._ended = False
         self._failure: BaseException | None = None
         self._background: Background | None = None
 
@@ -143,26 +149,35 @@ class _Inbox:
         except ContainerdError as exc:
             self._fail(exc)
         finally:
-            self._send.close()
-            self._heard.set()
+            self._end()
 
     async def _put(self, event: RawEvent) -> None:
         if is_knock(event.topic):
             if event.topic == self._knock_topic:
                 self._heard.set()
             return
-        try:
-            self._send.send_nowait(event)
-        except anyio.WouldBlock:
+        if len(self._queue) >= self._max_lag:
             raise EventsLostError(
                 f"the reader lagged more than {self._max_lag} events behind, so its stream was given up;"
                 " subscribe again, and ask for the state of what matters"
-            ) from None
-        if self._receive.statistics().current_buffer_used:
+            )
+        self._queue.append(event)
+        self._wake()
+        if len(self._queue) > 1:
             await checkpoint()  # let the reader have its turn: a burst is no lag
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure
+
+    def _end(self) -> None:
+        self._ended = True
+        self._heard.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._awaited is not None:
+            self._awaited.set()
+            self._awaited = None
 
     async def until_live(self, publish_knock: Callable[[], Awaitable[None]]) -> None:
         with anyio.move_on_after(PATIENCE) as limit:
@@ -176,33 +191,26 @@ class _Inbox:
 
     async def take(self) -> RawEvent | None:
         """The next event, ``None`` when the subscription was closed; raises why the stream ended."""
-        try:
-            return await self._receive.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            pass
-        if self._failure is not None:
-            raise self._failure
-        return None
+        await checkpoint_if_cancelled()
+        while not self._queue:
+            if self._ended:
+                if self._failure is not None:
+                    raise self._failure
+                return None
+            if self._awaited is None:
+                self._awaited = anyio.Event()
+            await self._awaited.wait()
+        return self._queue.popleft()
 
     async def aclose(self) -> None:
         if self._background is not None:
             await self._background.aclose()
-        self._close_queue()
+        # A task that was cancelled before its first step never came to its end by itself.
+        self._end()
+        self._queue.clear()
 
     def abandon(self) -> None:
-        """Close without waiting, from any thread, as finalisers run."""
-        if self._background is None or self._background.done:
-            self._close_queue()
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._give_up)
-        except RuntimeError:  # the loop is closed, and with it every task
-            self._close_queue()
-
-    def _give_up(self) -> None:
-        self._scope.cancel()
-        self._close_queue()
-
-    def _close_queue(self) -> None:
-        self._send.close()
-        self._receive.close()
+        """End the task without waiting, from any thread, as finalisers run."""
+        # A closed loop has ended its tasks.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._scope.cancel)

@@ -31,7 +31,9 @@ class Exchange(api.EventsBase):
         self.subscribed: list[list[str]] = []
         self.published: list[api.PublishRequest] = []
         self.forwarded: list[Envelope] = []
-        self._readers: list[tuple[list[str], asyncio.Queue[Envelope | GRPCError | None]]] = []
+        self._readers: list[
+            tuple[list[tuple[Selector, ...]], asyncio.Queue[Envelope | GRPCError | None]]
+        ] = []
         self._changed = anyio.Event()
 
     @property
@@ -56,7 +58,10 @@ class Exchange(api.EventsBase):
         self.subscribed.append(request.filters)
         if self.refusal is not None:
             raise self.refusal
-        reader = (request.filters, asyncio.Queue[Envelope | GRPCError | None]())
+        reader = (
+            [parse(text) for text in request.filters or [""]],
+            asyncio.Queue[Envelope | GRPCError | None](),
+        )
         self._readers.append(reader)
         self._note_change()
         try:
@@ -86,7 +91,7 @@ class Exchange(api.EventsBase):
         )
         fields = {"topic": topic, "namespace": namespace}
         for filters, queue in self._readers:
-            if any(all(_matches(selector, fields) for selector in parse(text)) for text in filters or [""]):
+            if any(all(_matches(selector, fields) for selector in selectors) for selectors in filters):
                 queue.put_nowait(envelope)
 
     def _note_change(self) -> None:
