@@ -6,6 +6,7 @@ else; ``_leftovers`` does that.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
 
-# A daemon that is left need not write anything any more, unless its root is kept.
 LEAVE_SECONDS: Final = 1.0
+"""For a daemon whose root is removed with it: it need not write anything any more."""
+
+KEPT_LOG: Final = 1024 * 1024
+"""Characters of the log that are kept after the block."""
 
 DEFAULT_SNAPSHOTTER_LABEL: Final = "containerd.io/defaults/snapshotter"
 
@@ -80,6 +84,7 @@ class PrivateDaemon:
         self._snapshotter = ""
         self._log = ""
         self._left = False
+        self._owner = os.getpid()
 
     @property
     def address(self) -> str:
@@ -115,7 +120,7 @@ class PrivateDaemon:
 
     @property
     def log(self) -> str:
-        """What the daemon has logged in this block; also after the block."""
+        """What the daemon has logged in this block; after the block the end of it, 1 MiB at most."""
         return self._log if self._left else self._entered().read_log()
 
     def client(self, **options: Any) -> Client:
@@ -153,6 +158,9 @@ class PrivateDaemon:
         Binaries.find(self._containerd)
         await to_the_end(_remove_abandoned)
         self._home = Home.make(root=self._given_root)
+        self._owner = os.getpid()
+        # where the loop is broken off, as KeyboardInterrupt does outside of asyncio.run, nothing leaves the block
+        atexit.register(self._end)
         try:
             await self.start()
         except BaseException:
@@ -248,11 +256,14 @@ class PrivateDaemon:
                 self._process.close()
 
     def _end(self) -> None:
-        home = self._entered()
+        atexit.unregister(self._end)
+        home = self._home
+        if home is None or self._owner != os.getpid():  # the exit of a forked child
+            return
         if self._process is not None:
             grace = LEAVE_SECONDS if self._given_root is None else STOP_SECONDS
             self._process.end_blocking(grace=grace)
-        self._log = home.read_log()
+        self._log = home.read_log()[-KEPT_LOG:]
         self._home, self._left = None, True
         for left in remove_leftovers(home, [self._namespace]):
             logger.warning("a private containerd ended, but %s", left)
@@ -262,4 +273,4 @@ def _remove_abandoned() -> None:
     """What private daemons left whose process was killed."""
     for home in Home.abandoned():
         for left in remove_leftovers(home):
-            logger.warning("an abandoned private containerd: %s", left)
+            logger.warning("an earlier private containerd was killed, and %s", left)

@@ -38,11 +38,24 @@ class Home:
 
         :raises OSError: it cannot be made.
         """
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=next(_places())))
-        home = cls(path, root=root, lock=_take_lock(path))
-        for directory in (home.root, home.state, home.temporary):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.log.write_bytes(b"")  # a root that was given may hold an older one
+        place = next(_places(), None)
+        if place is None:
+            raise FileNotFoundError(
+                "no temporary directory is writable and short enough for a socket: set TMPDIR"
+            )
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        try:
+            home = cls(path, root=root, lock=_take_lock(path))
+        except OSError:
+            shutil.rmtree(path)
+            raise
+        try:
+            for directory in (home.root, home.state, home.temporary):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            home.log.write_bytes(b"")  # a root that was given may hold an older one
+        except OSError:
+            home.remove()
+            raise
         return home
 
     @classmethod

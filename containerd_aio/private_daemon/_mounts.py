@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +23,20 @@ class MountPoint:
     type: str
 
 
-def mount_points() -> Iterator[MountPoint]:
+def mount_points() -> list[MountPoint]:
     """All of this mount namespace, in the order in which they were mounted."""
-    # fields: id, parent, device, root, mount point, options, optional ones, "-", type, source, options
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+    return parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+
+
+def parse_mountinfo(text: bytes) -> list[MountPoint]:
+    """The lines of a mountinfo file (proc(5))."""
+    # id, parent, device, root, mount point, options, any number of tags, "-", type, source, options
+    found = []
+    for line in text.splitlines():
         before, _, after = line.partition(b" - ")
-        yield MountPoint(Path(os.fsdecode(_unescaped(before.split()[4]))), after.split()[0].decode())
+        path = os.fsdecode(_unescaped(before.split()[4]))
+        found.append(MountPoint(Path(path), after.split()[0].decode()))
+    return found
 
 
 def _unescaped(field: bytes) -> bytes:

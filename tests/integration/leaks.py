@@ -9,6 +9,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,15 +76,22 @@ def left_in_namespace(address: str, namespace: str, *snapshotters: str) -> list[
 
     Images and what they refer to are not counted: ``remove_namespace`` finds what outlives them.
     """
-    left = [f"task {line}" for line in ctr(address, namespace, "tasks", "ls", "-q")]
-    left += [f"container {line}" for line in ctr(address, namespace, "containers", "ls", "-q")]
-    left += [f"lease {line}" for line in ctr(address, namespace, "leases", "ls", "-q")]
-    left += [f"ingest {line}" for line in ctr(address, namespace, "content", "active")[1:]]
-    for snapshotter in snapshotters:
-        for line in ctr(address, namespace, "snapshots", "--snapshotter", snapshotter, "ls")[1:]:
-            if not line.rstrip().endswith("Committed"):
-                left.append(f"{snapshotter} snapshot {line}")
-    return left
+
+    def ask(*arguments: str) -> list[str]:
+        return ctr(address, namespace, *arguments)
+
+    with ThreadPoolExecutor() as pool:  # each takes some 25 ms
+        tasks = pool.submit(ask, "tasks", "ls", "-q")
+        containers = pool.submit(ask, "containers", "ls", "-q")
+        leases = pool.submit(ask, "leases", "ls", "-q")
+        ingests = pool.submit(ask, "content", "active")
+        snapshots = [pool.submit(ask, "snapshots", "--snapshotter", name, "ls") for name in snapshotters]
+    left = [f"task {line}" for line in tasks.result()]
+    left += [f"container {line}" for line in containers.result()]
+    left += [f"lease {line}" for line in leases.result()]
+    left += [f"ingest {line}" for line in ingests.result()[1:]]
+    lines = [line for answer in snapshots for line in answer.result()[1:]]
+    return left + [f"snapshot {line}" for line in lines if not line.rstrip().endswith("Committed")]
 
 
 def remove_namespace(address: str, namespace: str) -> list[str]:

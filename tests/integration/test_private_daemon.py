@@ -123,6 +123,15 @@ async def test_its_namespace_has_its_snapshotter_as_the_default(daemon_of_its_ow
     assert line.split()[1] == f"containerd.io/defaults/snapshotter={daemon.snapshotter}"
 
 
+async def test_native_is_taken_where_overlayfs_is_not_to_be_had(archive_path: Path) -> None:
+    disabled = 'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.overlayfs"]'
+    async with private_daemon(containerd=CONTAINERD, config=disabled) as daemon:
+        assert daemon.snapshotter == "native"
+        containers = Containers(daemon, archive_path)
+        containers.run("web")
+        assert containers.states() == {"web": "RUNNING"}
+
+
 async def test_a_given_root_is_kept_and_used_again(tmp_path: Path, archive_path: Path) -> None:
     async with private_daemon(containerd=CONTAINERD, root=str(tmp_path / "root")) as first:
         assert first.root == tmp_path / "root"
@@ -245,15 +254,20 @@ async def main():
         print(daemon.address, daemon.namespace, daemon.snapshotter, daemon.pid, flush=True)
         await asyncio.Event().wait()
 
-asyncio.run(main())
+if sys.argv[2] == "run":
+    asyncio.run(main())
+else:
+    asyncio.new_event_loop().run_until_complete(main())
 """
 
 
 @asynccontextmanager
-async def program(archive_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str, int]]:
+async def program(
+    archive_path: Path, runner: str = "run"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str, int]]:
     """A program that runs a private daemon with a container on it: its process, home, namespace, daemon's pid."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, CONTAINERD, stdout=-1, stderr=-1, start_new_session=True
+        sys.executable, "-c", PROGRAM, CONTAINERD, runner, stdout=-1, stderr=-1, start_new_session=True
     )
     assert process.stdout is not None
     try:
@@ -268,9 +282,9 @@ async def program(archive_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.
         await process.communicate()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-async def test_nothing_is_left_after_ctrl_c(archive_path: Path, times: int) -> None:
-    async with program(archive_path) as (process, home, namespace, _):
+@pytest.mark.parametrize(("times", "runner"), [(1, "run"), (2, "run"), (1, "a loop of its own")])
+async def test_nothing_is_left_after_ctrl_c(archive_path: Path, times: int, runner: str) -> None:
+    async with program(archive_path, runner) as (process, home, namespace, _):
         for _ in range(times):
             os.killpg(process.pid, signal.SIGINT)
         with anyio.fail_after(20):
