@@ -159,7 +159,7 @@ async def test_a_closed_one_yields_nothing_and_cannot_be_entered_again(
     with anyio.fail_after(5):
         async with events.subscribe() as subscription:
             exchange.send("/tasks/paused", TaskPaused("web"))
-            await wait_all_tasks_blocked()
+            await events.publish("/later", TaskPaused("web"))  # answered after that event has come
         assert [event async for event in subscription] == []
         with pytest.raises(RuntimeError, match="subscribe again"):
             await subscription.__aenter__()
@@ -183,6 +183,19 @@ async def test_cancelling_a_step_loses_no_event(events: Events, exchange: Exchan
                 if pid % 2:
                     await wait_all_tasks_blocked()
                 assert await drain(subscription, 1) == [pid]
+
+
+async def test_a_step_in_a_cancelled_scope_takes_nothing(events: Events, exchange: Exchange) -> None:
+    with anyio.fail_after(5):
+        async with events.subscribe() as subscription:
+            for pid in range(3):
+                exchange.send("/tasks/start", TaskStart("web", pid))
+            assert await drain(subscription, 1) == [0]
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await anext(subscription)
+            assert scope.cancelled_caught
+            assert await drain(subscription, 2) == [1, 2]
 
 
 async def test_a_reader_that_lags_is_told_behind_the_last_event(events: Events, exchange: Exchange) -> None:
@@ -286,8 +299,9 @@ async def test_where_publish_is_refused_it_cannot_be_entered(events: Events, exc
     exchange.publish = refuse  # type: ignore[method-assign, assignment]
     async with exchanging(exchange) as others:
         with anyio.fail_after(5):
+            subscription = others.subscribe()
             with pytest.raises(PermissionDeniedError, match="no publishing here"):
-                await others.subscribe().__aenter__()
+                await subscription.__aenter__()
             await exchange.until_open(0)
 
 
@@ -299,16 +313,18 @@ async def test_a_stream_that_does_not_get_live_is_given_up(
     exchange.publish_hangs = hangs
     exchange.lost_at_first = 1000
     with anyio.fail_after(5):
+        given_up = events.subscribe()
         with pytest.raises(DeadlineExceededError, match="not live"):
-            await events.subscribe().__aenter__()
+            await given_up.__aenter__()
         await exchange.until_open(0)
 
 
 async def test_cancelling_the_entry_leaves_nothing_open(events: Events, exchange: Exchange) -> None:
     exchange.lost_at_first = 1000
     with anyio.fail_after(5):
+        subscription = events.subscribe()
         with anyio.move_on_after(0.02) as scope:
-            await events.subscribe().__aenter__()
+            await subscription.__aenter__()
         assert scope.cancelled_caught
         await exchange.until_open(0)
 
