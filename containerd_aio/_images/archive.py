@@ -104,10 +104,7 @@ async def _read_document(tar: TarReader, member: Member) -> bytes:
         raise InvalidArgumentError(
             f"{member.name!r} in the archive has {member.size} bytes; at most {MAX_DOCUMENT} are taken"
         )
-    parts = []
-    while part := await tar.read():
-        parts.append(part)
-    return b"".join(parts)
+    return await tar.read_all()
 
 
 async def _store_blob(content: Content, tar: TarReader, member: Member) -> StoredFile:

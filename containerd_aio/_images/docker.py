@@ -53,7 +53,7 @@ async def docker_targets(content: Content, archive: Archive, document: bytes) ->
         layers are not those that its configuration lists
     """
     entries = parse_json(document, about=_ABOUT, max_size=MAX_DOCUMENT).as_list(most=_MAX_IMAGES)
-    targets = []
+    targets: list[Descriptor] = []
     for saved in map(_parse_saved, entries):
         target = await _write_manifest(content, archive, saved)
         names = [Reference.parse(tag) for tag in saved.tags]

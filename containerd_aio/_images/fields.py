@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from containerd_aio.errors import InvalidArgumentError
 
@@ -30,8 +30,10 @@ class Fields:
 
     def at(self, name: str) -> Fields:
         """Return the field of that name of this object, whatever it is."""
-        inside = self.value.get(name) if isinstance(self.value, dict) else None
-        return Fields(inside, self.about, f"{self.place}.{name}" if self.place else name)
+        inside = _members(self.value)
+        return Fields(
+            inside.get(name) if inside else None, self.about, f"{self.place}.{name}" if self.place else name
+        )
 
     def object_at(self, name: str, *, optional: bool = False) -> Fields:
         """Return a field that must be an object, or, if ``optional``, may be absent."""
@@ -59,9 +61,8 @@ class Fields:
     def text_map(self, name: str) -> dict[str, str]:
         """Return a field that must be an object of texts; absent is empty."""
         inside = self.object_at(name, optional=True)
-        if not isinstance(inside.value, dict):
-            return {}
-        names = [Fields(key, self.about, f"{inside.place}: a name").as_text() for key in inside.value]
+        members = _members(inside.value) or {}
+        names = [Fields(key, self.about, f"{inside.place}: a name").as_text() for key in members]
         return {key: inside.at(key).as_text() for key in names}
 
     def size(self, name: str) -> int:
@@ -74,7 +75,7 @@ class Fields:
 
     def as_object(self) -> Fields:
         """Return this, once it is known to be an object."""
-        if not isinstance(self.value, dict):
+        if _members(self.value) is None:
             raise self.wrong("an object")
         return self
 
@@ -82,11 +83,12 @@ class Fields:
         """Return the entries of this, which must be a list of ``most`` entries at most, or absent."""
         if self.value is None:
             return []
-        if not isinstance(self.value, list):
+        entries = _entries(self.value)
+        if entries is None:
             raise self.wrong("a list")
-        if len(self.value) > most:
+        if len(entries) > most:
             raise self.wrong(f"of {most} entries at most")
-        return [Fields(entry, self.about, f"{self.place}[{at}]") for at, entry in enumerate(self.value)]
+        return [Fields(entry, self.about, f"{self.place}[{at}]") for at, entry in enumerate(entries)]
 
     def as_digest(self) -> str:
         """Return this as a digest; sha256 is the only kind that is taken."""
@@ -104,15 +106,13 @@ class Fields:
 
     def wrong(self, wanted: str) -> InvalidArgumentError:
         """Return the error for a value that is not what it must be."""
-        match self.value:
-            case None:
-                found = "absent"
-            case dict():
-                found = "an object"
-            case list():
-                found = f"a list of {len(self.value)}"
-            case _:
-                found = f"{self.value!r:.100}"
+        entries = _entries(self.value)
+        if self.value is None:
+            found = "absent"
+        elif entries is not None:
+            found = f"a list of {len(entries)}"
+        else:
+            found = "an object" if _members(self.value) is not None else f"{self.value!r:.100}"
         where = f"{self.about}: {self.place}" if self.place else self.about
         return InvalidArgumentError(f"{where} must be {wanted}, but is {found}")
 
@@ -128,6 +128,14 @@ def parse_json(data: bytes, *, about: str, max_size: int) -> Fields:
         return Fields(json.loads(data.decode()), about)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         raise InvalidArgumentError(f"{about} is not JSON: {error}") from error
+
+
+def _members(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _entries(value: object) -> list[object] | None:
+    return cast("list[object]", value) if isinstance(value, list) else None
 
 
 def _is_unicode(text: str) -> bool:

@@ -43,7 +43,7 @@ class _Walk:
         """Return whether the blob is there; if ``needed``, it is, and so is all below it."""
         if not await self._present(descriptor, needed=needed):
             return False
-        # An index may list other things than images; what is imported as an image may not be one of them.
+        # An index may list other things too, which are kept as they are; the target itself must be an image.
         leaf = depth > 1 and descriptor.media_type not in INDEXES | MANIFESTS
         if leaf or (descriptor.digest, needed) in self._seen:
             return True

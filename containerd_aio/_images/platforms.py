@@ -60,6 +60,8 @@ def normalize(platform: Platform) -> Platform:
             variant = f"v{digit}"
         case "amd64", "v1":
             variant = ""
+        case _:
+            pass
     return Platform(
         os=platform.os.lower(),
         architecture=architecture,

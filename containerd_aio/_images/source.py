@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import BinaryIO, Final, TypeAlias
 
@@ -63,7 +63,7 @@ class ArchiveBytes:
 
         :raises InvalidArgumentError: if the archive is too large or its compression is damaged
         """
-        parts = []
+        parts: list[bytes] = []
         while size and (part := await self.receive(size)):
             parts.append(part)
             size -= len(part)
@@ -151,7 +151,7 @@ class _Gunzip:
 
 
 @asynccontextmanager
-async def open_source(source: ArchiveSource) -> AsyncIterator[AsyncIterator[bytes]]:
+async def open_source(source: ArchiveSource) -> AsyncGenerator[AsyncIterator[bytes]]:
     """Give the bytes of a source in pieces; none is empty. What was opened here is closed here.
 
     :raises InvalidArgumentError: if a path is no file that can be read
@@ -199,7 +199,7 @@ class _Pieces:
 class _Reads:
     """A blocking file, read in a worker thread."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], object]) -> None:
         self._read = read
 
     def __aiter__(self) -> _Reads:

@@ -17,7 +17,7 @@ from containerd_aio.errors import InvalidArgumentError
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _MAX_EXTENSION: Final = 1024 * 1024
-_MAX_MEMBERS: Final = 100_000
+MAX_MEMBERS: Final = 100_000
 
 
 class Kind(Enum):
@@ -46,8 +46,9 @@ class Member:
 class TarReader:
     """The members of an archive, in order, and the bytes of each."""
 
-    def __init__(self, source: ArchiveBytes) -> None:
+    def __init__(self, source: ArchiveBytes, *, max_members: int = MAX_MEMBERS) -> None:
         self._source = source
+        self._max_members = max_members
         self._member = ""
         self._left = 0
         self._padding = 0
@@ -87,6 +88,16 @@ class TarReader:
         self._left -= len(piece)
         return piece
 
+    async def read_all(self) -> bytes:
+        """Return what is left of the current member, which the caller knows to be small enough.
+
+        :raises InvalidArgumentError: if the archive is damaged or truncated
+        """
+        parts: list[bytes] = []
+        while part := await self.read():
+            parts.append(part)
+        return b"".join(parts)
+
     def _start(self, size: int, name: str) -> None:
         self._member, self._left, self._padding = name, size, -size % _BLOCK
 
@@ -104,8 +115,8 @@ class TarReader:
                 return None
             raise InvalidArgumentError("the archive is empty")
         self._seen += 1
-        if self._seen > _MAX_MEMBERS:
-            raise InvalidArgumentError(f"the archive has more than {_MAX_MEMBERS} members")
+        if self._seen > self._max_members:
+            raise InvalidArgumentError(f"the archive has more than {self._max_members} members")
         try:
             header = tarfile.TarInfo.frombuf(block, encoding="utf-8", errors="surrogateescape")
         except tarfile.HeaderError as error:
@@ -122,10 +133,7 @@ class TarReader:
     async def _read_extension(self) -> bytes:
         if self._left > _MAX_EXTENSION:
             raise InvalidArgumentError(f"the archive has an extended header of {self._left} bytes")
-        parts = []
-        while part := await self.read():
-            parts.append(part)
-        return b"".join(parts)
+        return await self.read_all()
 
 
 @dataclass(frozen=True, slots=True)

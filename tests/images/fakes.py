@@ -1,19 +1,20 @@
 """An in-memory containerd, as far as images need one: stores, leases and a collector, no kinder than the real one.
 
-Each call is two steps, before and after its effect, as a request and its answer are: ``cancel_at(n)`` has the
-n-th step cancel the code under test, once. What a collection would take is taken by ``collect()``.
+Each call is two steps, before and after its effect, as a request and its answer are: ``was_cut()`` cancels the
+code under test at one of them. What a collection would take is taken by ``collect()``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -65,8 +66,8 @@ class FakeDaemon:
         self.diff = FakeDiff(self)
         self.namespaces = FakeNamespaces(self)
         self._steps = 0
-        self._cancel_at: int | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._cut_at = 0
+        self._cut: Callable[[], object] | None = None
 
     def snapshotter(self, name: str) -> FakeSnapshotter:
         return FakeSnapshotter(self, name)
@@ -75,18 +76,16 @@ class FakeDaemon:
     def services(self) -> Services:
         return cast("Services", self)
 
-    def cancel_at(self, step: int) -> anyio.CancelScope:
-        """A scope for the code under test, which the given step cancels."""
-        scope = anyio.CancelScope()
-        self._steps, self._cancel_at, self._scope = 0, step, scope
-        return scope
+    def cut_at(self, step: int, cut: Callable[[], object]) -> None:
+        """Call ``cut`` in the given step from now."""
+        self._steps, self._cut_at, self._cut = 0, step, cut
 
     async def step(self, call: str = "") -> None:
         if call:
             self.calls.append(call)
         self._steps += 1
-        if self._scope is not None and self._steps == self._cancel_at:
-            self._scope.cancel()
+        if self._cut is not None and self._steps == self._cut_at:
+            self._cut()
         await anyio.lowlevel.checkpoint()
 
     def keep(self, kind: str, name: str) -> None:
@@ -126,6 +125,23 @@ class FakeDaemon:
                 snapshotter = key.removeprefix("containerd.io/gc.ref.snapshot.")
                 found.append(LeaseResource(f"snapshots/{snapshotter}", value))
         return found
+
+
+async def was_cut(
+    daemon: FakeDaemon, step: int, work: Callable[[], Coroutine[Any, Any, object]], *, natively: bool
+) -> bool:
+    """Whether the work was cancelled at the given step, by an anyio scope or by asyncio itself; else it is done."""
+    if natively:
+        task = asyncio.ensure_future(work())
+        daemon.cut_at(step, task.cancel)
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+        return task.cancelled()
+    with anyio.CancelScope() as scope:
+        daemon.cut_at(step, scope.cancel)
+        await work()
+    return scope.cancelled_caught
 
 
 class FakeContent:
@@ -254,9 +270,10 @@ class FakeLeases:
             yield Lease(lease)
         finally:
             _lease.reset(token)
+            # The request is on its way before anything can cut it off; only its answer may be missed.
+            del self._daemon.held[lease]
             with anyio.CancelScope(shield=True):
                 await self._daemon.step("leases.delete")
-                del self._daemon.held[lease]
 
     async def add_resource(self, lease_id: str, resource: LeaseResource) -> None:
         await self._daemon.step("leases.add_resource")

@@ -42,6 +42,12 @@ async def test_files_become_blobs_and_documents_stay_here(daemon: FakeDaemon) ->
     assert archive.sizes() == {digest(b"one"): 3, digest(b"two"): 3}
 
 
+async def test_directories_are_nothing(daemon: FakeDaemon) -> None:
+    directory = tarfile.TarInfo("blobs")
+    directory.type = tarfile.DIRTYPE
+    assert await store(daemon, tar([directory])) == Archive()
+
+
 async def test_an_empty_file_is_no_blob(daemon: FakeDaemon) -> None:
     archive = await store(daemon, tar({"empty": b""}))
     assert archive.files == {"empty": StoredFile(digest(b""), 0, b"")}

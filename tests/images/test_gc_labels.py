@@ -45,6 +45,23 @@ async def test_an_index_keeps_its_manifests(archive: OciArchive) -> None:
         assert len(daemon.blob_labels[manifest["digest"]]) == 2
 
 
+async def test_an_index_may_list_the_same_manifest_twice_and_things_that_are_no_images(
+    archive: OciArchive,
+) -> None:
+    ours = {**image(archive, "ours"), "platform": HERE}
+    thing = archive.add(b"a signature", "application/vnd.example.signature")
+    target = archive.add_index([ours, thing, ours])
+    daemon = await labelled(archive, target)
+    kept = [ours["digest"], thing["digest"], ours["digest"]]
+    assert [*daemon.blob_labels[target["digest"]].values()] == kept
+    assert daemon.calls.count("content.update") == 2
+
+
+async def test_a_target_that_is_no_image_is_refused(archive: OciArchive) -> None:
+    with pytest.raises(InvalidArgumentError, match="neither an image index nor a manifest"):
+        await labelled(archive, archive.add(b"a signature", "application/vnd.example.signature"))
+
+
 async def test_blobs_that_are_known_are_not_asked_for(archive: OciArchive) -> None:
     target = archive.add_manifest()
     daemon = daemon_with(archive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from containerd_aio._images.records import record_images
 from containerd_aio.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from containerd_aio.types import Descriptor, ImageInfo
-from tests.images.fakes import FakeDaemon
+from tests.images.fakes import FakeDaemon, was_cut
 
 
 def target(digit: str) -> Descriptor:
@@ -58,14 +59,13 @@ async def test_a_failure_puts_the_names_back(daemon: FakeDaemon, monkeypatch: py
     assert names(daemon) == {"old": target("0")}
 
 
-async def test_a_cancellation_at_any_step_puts_the_names_back(daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize("natively", [False, True], ids=["by a scope", "by asyncio"])
+async def test_a_cancellation_at_any_step_puts_the_names_back(daemon: FakeDaemon, natively: bool) -> None:
     before = dict(names(daemon))
+    wanted = {"old": target("1"), "new": target("1")}
+    record = partial(record_images, daemon.services.images, wanted, labels={"a": "b"})
     for step in range(1, 100):
-        with daemon.cancel_at(step) as scope:
-            await record_images(
-                daemon.services.images, {"old": target("1"), "new": target("1")}, labels={"a": "b"}
-            )
-        if not scope.cancelled_caught:
+        if not await was_cut(daemon, step, record, natively=natively):
             break
         assert names(daemon) == before, f"after step {step}"
         assert daemon.records["old"].labels == {"kept": "yes"}

@@ -119,6 +119,24 @@ async def test_directories_links_and_names_with_dots_come_out_clean() -> None:
     ]
 
 
+async def test_a_file_whose_long_name_ends_in_a_slash_is_a_directory() -> None:
+    """As the first tars spelled a directory; the short header beside a long name cannot show it."""
+    long_name = b"d/" * 100
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, len(long_name)
+    data = header.tobuf(tarfile.GNU_FORMAT) + long_name.ljust(512, b"\0") + tar({"short": b""})
+    assert [member for member, _ in await read(data)] == [Member("d/" * 99 + "d", Kind.DIRECTORY)]
+
+
+async def test_an_archive_of_too_many_members_is_refused() -> None:
+    async with contextlib.aclosing(pieces(tar(PLAIN), [])) as chunks:
+        reader = TarReader(ArchiveBytes(chunks, max_size=1 << 20), max_members=2)
+        assert await reader.next_member()
+        assert await reader.next_member()
+        with pytest.raises(InvalidArgumentError, match="more than 2 members"):
+            await reader.next_member()
+
+
 async def test_a_pax_header_may_give_the_size() -> None:
     info = tarfile.TarInfo("big")
     info.size = 5

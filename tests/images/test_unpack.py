@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,7 +16,7 @@ from containerd_aio._images.unpack import chain_ids, default_snapshotter, unpack
 from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, UnknownError
 from containerd_aio.types import ImageInfo, Mount, SnapshotKind
 from tests.images.archives import OciArchive, config_of, digest, layer, oci_archive
-from tests.images.fakes import FakeDaemon, FakeSnapshotter
+from tests.images.fakes import FakeDaemon, FakeSnapshotter, was_cut
 
 LAYERS = [layer(f"etc/file{place}", bytes([place]) * 1000) for place in range(3)]
 CHAIN = chain_ids([digest(data) for data in LAYERS])
@@ -156,13 +157,12 @@ async def test_a_layer_that_cannot_be_applied_leaves_no_active_snapshot(daemon: 
     assert (daemon.snapshots, daemon.held) == ({}, {})
 
 
-async def test_a_cancellation_at_any_step_leaves_no_active_snapshot_and_no_lease() -> None:
+@pytest.mark.parametrize("natively", [False, True], ids=["by a scope", "by asyncio"])
+async def test_a_cancellation_at_any_step_leaves_no_active_snapshot_and_no_lease(natively: bool) -> None:
     for step in range(1, 1000):
         daemon = FakeDaemon()
         image = await imported(daemon)
-        with daemon.cancel_at(step) as scope:
-            await unpacked(daemon, image)
-        if not scope.cancelled_caught:
+        if not await was_cut(daemon, step, partial(unpacked, daemon, image), natively=natively):
             break
         kinds = {info.kind for info in daemon.snapshots.values()}
         assert kinds <= {SnapshotKind.COMMITTED}, f"after step {step}"
