@@ -145,7 +145,7 @@ class PrivateDaemon:
 
         :raises FileNotFoundError: if containerd, its shim or runc is not installed
         :raises PermissionError: if this process is not root
-        :raises ValueError: if ``config`` is not TOML
+        :raises InvalidArgumentError: if ``config`` is not TOML
         :raises DaemonFailedError: if it ended, or did not answer in 30 seconds
         """
         if self._home is not None or self._left:

@@ -36,7 +36,7 @@ class Home:
     def make(cls, *, root: Path | None = None) -> Home:
         """A new one, in the first temporary directory that is short enough for a socket's path.
 
-        :raises OSError: it cannot be made.
+        :raises OSError: if it cannot be made; nothing is left
         """
         place = next(_places(), None)
         if place is None:
@@ -81,7 +81,7 @@ class Home:
     def remove(self) -> None:
         """Remove the directory and what is in it; a root directory that was given stays.
 
-        :raises OSError: something in it cannot be removed; the lock is given up all the same.
+        :raises OSError: if something in it cannot be removed; the lock is given up all the same
         """
         try:
             shutil.rmtree(self.path)

@@ -10,12 +10,13 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
+from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.private_daemon._home import Home
 
 # Where Debian and others put runc, and what the PATH of a service or of cron lacks.
-_SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+SYSTEM_DIRECTORIES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 # Runs between fork and containerd. In Popen's preexec_fn it would run Python in a forked child of a process
 # with threads, which can hang. The signal comes when the thread that forked ends: the event loop's.
@@ -39,12 +40,12 @@ class Binaries:
     def find(cls, containerd: str) -> Binaries:
         """``containerd`` is a name on PATH, or a path: then its directory comes first in the daemon's PATH.
 
-        :raises FileNotFoundError: containerd, its shim or runc is missing; the message tells what to install.
+        :raises FileNotFoundError: if containerd, its shim or runc is missing; the message tells what to install
         """
         directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
         if os.sep in containerd:
             directories.insert(0, os.path.dirname(os.path.abspath(containerd)))
-        path = os.pathsep.join(dict.fromkeys((*directories, *_SYSTEM_DIRECTORIES)))
+        path = os.pathsep.join(dict.fromkeys((*directories, *SYSTEM_DIRECTORIES)))
         found = shutil.which(containerd, path=path)
         if found is None:
             raise _missing(containerd, path)
@@ -67,11 +68,15 @@ def write_config(home: Home, extra: str | None) -> Path:
     ``extra`` is imported by it, and so wins over it; the paths on the command line win over both. It counts as
     ``version = 2``, which containerd 1.6 to 2.x read, unless it names another.
 
-    :raises ValueError: ``extra`` is not TOML.
+    :raises InvalidArgumentError: if ``extra`` is not TOML
     """
     imports = ""
     if extra is not None:
-        if "version" not in tomllib.loads(extra):
+        try:
+            named = tomllib.loads(extra)
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidArgumentError(f"config is not TOML: {error}") from error
+        if "version" not in named:
             extra = f"version = 2\n{extra}"
         addition = home.path / "extra.toml"
         addition.write_text(extra)
@@ -99,7 +104,7 @@ def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subpr
 
     Its own session keeps the terminal's Ctrl-C from it, which would end it before the containers.
 
-    :raises OSError: there is no such interpreter, or no process left.
+    :raises OSError: if no process can be made
     """
     guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
     paths = {"--config": config, "--address": home.socket, "--root": home.root, "--state": home.state}

@@ -57,7 +57,7 @@ def remove_leftovers(home: Home, namespaces: Iterable[str] = ()) -> list[str]:
         try:
             home.remove()
         except OSError as error:
-            left.append(str(error))
+            left.append(f"cannot remove {home.path}: {error}")
     if left:
         home.release()
         left.append(f"{home.path} is kept")

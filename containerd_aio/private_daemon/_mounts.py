@@ -32,10 +32,11 @@ def parse_mountinfo(text: bytes) -> list[MountPoint]:
     """The lines of a mountinfo file (proc(5))."""
     # id, parent, device, root, mount point, options, any number of tags, "-", type, source, options
     found = []
-    for line in text.splitlines():
+    # by space and newline only, which the kernel escapes in paths: split() would take a carriage return as well
+    for line in text.removesuffix(b"\n").split(b"\n"):
         before, _, after = line.partition(b" - ")
-        path = os.fsdecode(_unescaped(before.split()[4]))
-        found.append(MountPoint(Path(path), after.split()[0].decode()))
+        path = os.fsdecode(_unescaped(before.split(b" ")[4]))
+        found.append(MountPoint(Path(path), after.split(b" ")[0].decode()))
     return found
 
 
