@@ -202,7 +202,7 @@ def start() -> Iterator[Start]:
 
 def test_our_shims_and_what_they_started_are_killed(host: Host, start: Start) -> None:
     arguments = ("-namespace", OWN, "-id", "web", "-address", str(host.home.socket))
-    shim = start("/usr/bin/containerd-shim-runc-v2", *arguments, script="sleep 1000 & echo ready; wait")
+    shim = start("/usr/bin/containerd-shim-runc-v2", *arguments, script="sleep 1000 & echo ready; read line")
     (child,) = Path(f"/proc/{shim.pid}/task/{shim.pid}/children").read_text().split()
     pidfd = os.pidfd_open(int(child))
     assert remove_leftovers(host.home) == []
