@@ -1,4 +1,8 @@
-"""containerd's Namespaces service. Most namespaces come to be by being used; only labels need this service."""
+"""containerd's Namespaces service. Most namespaces come to be by being used; only labels need this service.
+
+A change is called for in the namespace that is changed, whatever the client's own is: the events of changes then
+belong to it, as containerd's do when it deletes one.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,7 @@ class Namespaces:
         """
         check_identifier("namespace", name)
         request = api.CreateNamespaceRequest(namespace=api.Namespace(name=name, labels=dict(labels or {})))
-        answer = await self._caller.unary(
+        answer = await self._inside(name).unary(
             _SERVICE + "Create", request, api.CreateNamespaceResponse, about=_about(name)
         )
         return _namespace_from(answer.namespace)
@@ -54,7 +58,7 @@ class Namespaces:
     async def update(self, name: str, labels: Mapping[str, str]) -> NamespaceInfo:
         """Set these labels, leave the others, and return the namespace; an empty value removes the label.
 
-        :raises InvalidArgumentError: if a label is too long
+        :raises InvalidArgumentError: if the name is no identifier, or a label is too long
         :raises NotFoundError: if there is no such namespace
         """
         if not labels:
@@ -63,7 +67,7 @@ class Namespaces:
             namespace=api.Namespace(name=name, labels=dict(labels)),
             update_mask=FieldMask(paths=[f"labels.{key}" for key in labels]),
         )
-        answer = await self._caller.unary(
+        answer = await self._inside(name).unary(
             _SERVICE + "Update", request, api.UpdateNamespaceResponse, quick=True, about=_about(name)
         )
         return _namespace_from(answer.namespace)
@@ -74,9 +78,14 @@ class Namespaces:
         :raises FailedPreconditionError: if there is anything in it
         :raises NotFoundError: if there is no such namespace
         """
-        await self._caller.unary(
+        await self._inside(name).unary(
             _SERVICE + "Delete", api.DeleteNamespaceRequest(name=name), Empty, about=_about(name)
         )
+
+    def _inside(self, name: str) -> Caller:
+        # The header decides of which namespace the event of a change is. Without one containerd makes the
+        # change, cannot publish it, and fails with UNKNOWN.
+        return self._caller.connection.caller(name)
 
 
 def _about(name: str) -> str:

@@ -88,6 +88,16 @@ async def test_delete_deletes(namespaces: Namespaces, service: Scripted) -> None
     assert service.requests == [("Delete", api.DeleteNamespaceRequest(name="prod"))]
 
 
+async def test_changes_are_made_in_the_namespace_itself(service: Scripted) -> None:
+    """Without the header containerd makes them, and answers with an error."""
+    async with serving(service) as served:
+        namespaces = Namespaces(served.caller.connection.caller(""))
+        await namespaces.create("prod")
+        await namespaces.update("prod", {"a": "b"})
+        await namespaces.delete("prod")
+        assert [headers.get("containerd-namespace") for _, headers in served.headers] == ["prod"] * 3
+
+
 async def test_a_namespace_in_use_is_told() -> None:
     refusal = GRPCError(Status.FAILED_PRECONDITION, 'namespace "prod" must be empty: failed precondition')
     async with serving(Scripted(api.NamespacesBase, {"Delete": refusal})) as served:
