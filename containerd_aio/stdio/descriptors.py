@@ -15,6 +15,7 @@ import fcntl
 import os
 import select
 import stat
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -88,19 +89,15 @@ class DescriptorSink(ByteSendStream):
         self.close()
 
 
-class _PolledPort:
-    """A descriptor that the event loop can wait for; ``sure`` bytes are taken at once when it is ready,
-    ``None`` if it is non-blocking, so that any number may be tried."""
+class _OwnPort:
+    """A descriptor of our own, non-blocking."""
 
-    def __init__(self, descriptor: int, *, write: bool, sure: int | None) -> None:
+    def __init__(self, descriptor: int, *, write: bool) -> None:
         self._descriptor = descriptor
         self._ready = Readiness(descriptor, write=write)
-        self._sure = sure
 
     async def read(self, size: int) -> bytes:
         while True:
-            if self._sure is not None:
-                await self._ready.wait()
             try:
                 return os.read(self._descriptor, size)
             except BlockingIOError:
@@ -108,15 +105,49 @@ class _PolledPort:
 
     async def write(self, data: memoryview) -> int:
         while True:
-            if self._sure is not None:
-                await self._ready.wait()
             try:
-                return os.write(self._descriptor, data[: self._sure])
+                return os.write(self._descriptor, data)
             except BlockingIOError:
                 await self._ready.wait()
 
     def close(self) -> None:
         self._ready.stop()
+        os.close(self._descriptor)
+
+
+class _SharedPort:
+    """A duplicate of a descriptor, which may be blocking; ``sure`` bytes are taken at once when it is ready.
+
+    The event loop watches an epoll of ours that watches the descriptor: uvloop sets O_NONBLOCK on whatever it is
+    given, and here that would be on what the shell shares.
+    """
+
+    def __init__(self, descriptor: int, *, write: bool, sure: int) -> None:
+        self._descriptor = os.dup(descriptor)
+        try:
+            self._epoll = select.epoll()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._epoll.register(self._descriptor, select.EPOLLOUT if write else select.EPOLLIN)
+        self._ready = Readiness(self._epoll.fileno())
+        self._sure = sure
+
+    async def read(self, size: int) -> bytes:
+        while True:
+            await self._ready.wait()
+            with suppress(BlockingIOError):  # others may have made it non-blocking
+                return os.read(self._descriptor, size)
+
+    async def write(self, data: memoryview) -> int:
+        while True:
+            await self._ready.wait()
+            with suppress(BlockingIOError):
+                return os.write(self._descriptor, data[: self._sure])
+
+    def close(self) -> None:
+        self._ready.stop()
+        self._epoll.close()
         os.close(self._descriptor)
 
 
@@ -137,7 +168,7 @@ class _ThreadedPort:
         os.close(self._descriptor)
 
 
-def _open(descriptor: int, access: int) -> _PolledPort | _ThreadedPort:
+def _open(descriptor: int, access: int) -> _OwnPort | _SharedPort | _ThreadedPort:
     """Open, or duplicate, what ``descriptor`` is open on, in the way that suits it."""
     _check_access(descriptor, access)
     if not _can_be_polled(descriptor):
@@ -151,11 +182,11 @@ def _open(descriptor: int, access: int) -> _PolledPort | _ThreadedPort:
         except OSError:
             pass
         else:
-            return _PolledPort(own, write=write, sure=None)
+            return _OwnPort(own, write=write)
     # A pipe that is ready takes PIPE_BUF bytes, a socket more. A terminal promises one byte, but it is not
     # ready while its output is stopped, so a few more only wait until the window has drawn some.
     sure = 256 if os.isatty(descriptor) else select.PIPE_BUF
-    return _PolledPort(os.dup(descriptor), write=write, sure=sure)
+    return _SharedPort(descriptor, write=write, sure=sure)
 
 
 def _check_access(descriptor: int, access: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
+from typing import Final
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
@@ -18,6 +19,13 @@ from containerd_aio.stdio.console import Console
 from containerd_aio.stdio.pump import Pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
+
+SHIM_DRAINS: Final = (2.0, 10.0)
+"""How long, in seconds, the shim lets outputs end after Delete before it closes them: 2 s, and 10 s from
+containerd 1.7.29, 2.0.7, 2.1.5 and 2.2.0 on."""
+
+_LATE: Final = 0.5
+"""How much later, at most, that shows here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +88,16 @@ class OpenStdio:
         self._complete = True
         self._closed = False
         self._told = False  # aclose() has raised the failure
+        self._draining_since: float | None = None
 
     @property
     def complete(self) -> bool:
         """Whether no output was cut off: ``False`` where a process left behind still held it open at the end
-        of the drain, where more than 1 MiB was left unread, or where what it was copied to failed."""
+        of the drain, where more than 1 MiB was left unread, or where what it was copied to failed.
+
+        That the shim closed an output looks like its end, and is told from it by the clock only: an output that
+        ends by itself just when the shim's own drain does (2 or 10 s after Delete) counts as cut off.
+        """
         return self._complete and not any(pump.failure for pump in self._ends.outputs)
 
     @property
@@ -138,12 +151,14 @@ class OpenStdio:
         What ``pipes()`` still hold moves to memory, 1 MiB of each stream; it can be received afterwards, and
         a task that is receiving goes on doing so. Output that does not end in time is cut off, and
         ``complete`` is ``False``: another process holds it open, or what it is copied to takes no more.
-        It may run while Delete is under way; the shim then closes what is left after its own drain. After a
-        Create or Start that failed it returns at once. If cancelled, nothing is cut off.
+        Begin it together with Delete, not before: only Delete makes the shim close what another process holds
+        open. After a Create or Start that failed it returns at once. If cancelled, nothing is cut off.
         """
         if self._closed:
             return
         self._begin_outputs()
+        if self._draining_since is None:
+            self._draining_since = anyio.current_time()
         with anyio.move_on_after(timeout):
             async with anyio.create_task_group() as group:
                 for reader in self._ends.piped:
@@ -178,8 +193,14 @@ class OpenStdio:
     def _cut(self) -> None:
         unfinished = [pump for pump in self._ends.outputs if not pump.finished.is_set()]
         whole = [reader.cut() for reader in self._ends.readers]
-        if unfinished or not all(whole):
+        if unfinished or not all(whole) or any(map(self._closed_by_shim, self._ends.readers)):
             self._complete = False
+
+    def _closed_by_shim(self, reader: FifoReceiveStream) -> bool:
+        if reader.ended_at is None or self._draining_since is None:
+            return False
+        waited = reader.ended_at - self._draining_since
+        return any(drain <= waited < drain + _LATE for drain in SHIM_DRAINS)
 
     async def _stop(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -51,6 +51,8 @@ class FifoReceiveStream(ByteReceiveStream):
         self._ended = False  # and that is where the output ends, or is cut off
         self._closed = False
         self._calls = 0
+        self.ended_at: float | None = None
+        """When the end was read, by the event loop's clock."""
 
     async def receive(self, max_bytes: int = _CHUNK) -> bytes:
         """Return the next bytes, at least one and at most ``max_bytes``; waits until the process has written.
@@ -110,14 +112,18 @@ class FifoReceiveStream(ByteReceiveStream):
             elif len(self._kept) >= KEPT_BYTES:
                 self._taken.clear()
                 await self._taken.wait()
-            elif (chunk := self._read(min(_CHUNK, KEPT_BYTES - len(self._kept)))) is None:
-                await self._readable.wait()
-            else:
-                self._kept += chunk
+            elif self._fill():
                 await checkpoint()
+            else:
+                await self._readable.wait()
 
     def cut(self) -> bool:
-        """End the output here, if it has not ended, and tell whether all of it that was wanted came."""
+        """End the output here, after what the FIFO holds now (1 MiB in memory at most), if it has not ended.
+
+        Returns whether all of it that was wanted came.
+        """
+        while not (self.done or self._gone.is_set()) and self._fill():
+            pass
         whole = self.done
         self.abandon()
         self._ended = True
@@ -156,6 +162,13 @@ class FifoReceiveStream(ByteReceiveStream):
             return b""
         return self._read(size)
 
+    def _fill(self) -> bool:
+        """Move bytes from the FIFO to memory; ``False`` if there are none, or no room for any."""
+        room = min(_CHUNK, KEPT_BYTES - len(self._kept))
+        chunk = self._read(room) if room else None
+        self._kept += chunk or b""
+        return chunk is not None
+
     def _read(self, size: int) -> bytes | None:
         """Read from the FIFO; ``None`` if there is nothing yet, ``b""`` at the end."""
         if self._descriptor is None:
@@ -166,6 +179,7 @@ class FifoReceiveStream(ByteReceiveStream):
             return None
         if not chunk:
             self._ended = True
+            self.ended_at = asyncio.get_running_loop().time()
             self.abandon()
         return chunk
 

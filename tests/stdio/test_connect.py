@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -98,11 +99,22 @@ def few_descriptors() -> Generator[None]:
 
 
 @pytest.mark.usefixtures("few_descriptors")
-@pytest.mark.parametrize("stdio", [pipes(stdin=True), inherit(), streams(io.BytesIO(), io.BytesIO())])
-async def test_an_open_that_runs_out_of_descriptors_anywhere_leaves_nothing(
-    fifo_dir: str, stdio: Stdio
-) -> None:
+@pytest.mark.parametrize("kind", ["pipes", "inherit", "inherit sockets", "streams"])
+async def test_an_open_that_runs_out_of_descriptors_anywhere_leaves_nothing(fifo_dir: str, kind: str) -> None:
     """Whichever of its steps fails: each is made to."""
+    left, right = socket.socketpair()
+    with left, right:
+        ends = (left.fileno(), right.fileno(), right.fileno())
+        kinds = {
+            "pipes": pipes(stdin=True),
+            "inherit": inherit(),
+            "inherit sockets": inherit(descriptors=ends),
+            "streams": streams(io.BytesIO(), io.BytesIO()),
+        }
+        await open_with_ever_more_descriptors(kinds[kind], fifo_dir)
+
+
+async def open_with_ever_more_descriptors(stdio: Stdio, fifo_dir: str) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     before = descriptors()
     failed = 0
@@ -142,6 +154,19 @@ async def test_attached_streams_go_on_where_the_first_client_left(fifo_dir: str)
             await second.stdout.receive()
         await second.aclose()
         assert os.listdir(fifo_dir) == []
+
+
+async def test_a_cancelled_attach_leaves_everything_as_it_was(fifo_dir: str) -> None:
+    async with running(pipes(), fifo_dir) as (first, shim):
+        before = descriptors()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await attach().attach(record("", first.stdout_path, first.stderr_path))
+        assert scope.cancelled_caught
+        assert descriptors() == before
+        await shim.write(b"x")
+        assert first.stdout is not None
+        assert await first.stdout.receive() == b"x"
 
 
 async def test_attached_after_the_exit_the_output_ends_at_once(fifo_dir: str) -> None:

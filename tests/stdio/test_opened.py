@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from containerd_aio.errors import UnavailableError
 from containerd_aio.stdio import OpenStdio, pipes
+from containerd_aio.stdio import opened as stdio_opened
 from containerd_aio.stdio.receive import KEPT_BYTES
 from tests.stdio.conftest import exists
 from tests.stdio.shim import PROCESS_ID, created, running
@@ -77,6 +78,17 @@ async def test_draining_returns_at_once_after_a_start_that_failed(fifo_dir: str)
     assert opened.complete
 
 
+async def test_a_drain_that_has_no_time_still_keeps_what_is_there(fifo_dir: str) -> None:
+    async with running(pipes(), fifo_dir) as (opened, shim):
+        await shim.write(bytes(300_000) if os.geteuid() == 0 else b"x")
+        await shim.write(b"err", "stderr")
+        shim.end(["stdout"])
+        await opened.drain(0)
+        assert not opened.complete, "stderr is still open"
+        out, err = await both(opened)
+        assert (len(out), err) == (300_000 if os.geteuid() == 0 else 1, b"err")
+
+
 async def test_a_process_left_behind_that_holds_an_output_is_cut_off(fifo_dir: str) -> None:
     async with running(pipes(), fifo_dir) as (opened, shim):
         await shim.write(b"so far")
@@ -87,6 +99,31 @@ async def test_a_process_left_behind_that_holds_an_output_is_cut_off(fifo_dir: s
         await opened.aclose()
         await shim.write(b"too late")
         assert await both(opened) == (b"so far", b"")
+
+
+async def test_an_output_that_the_shim_closed_after_its_own_drain_is_not_complete(
+    fifo_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks like the end, and comes 2 or 10 seconds after Delete."""
+    monkeypatch.setattr(stdio_opened, "SHIM_DRAINS", (0.0,))  # at once, that is
+    async with running(pipes(), fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        group.start_soon(opened.drain, 5)
+        await anyio.wait_all_tasks_blocked()
+        shim.end()
+    assert not opened.complete
+
+
+async def test_a_process_left_behind_that_ends_in_time_leaves_the_output_complete(
+    fifo_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio_opened, "SHIM_DRAINS", (60.0,))
+    async with running(pipes(), fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        group.start_soon(opened.drain, 5)
+        await anyio.wait_all_tasks_blocked()
+        await shim.write(b"afterwards")
+        shim.end()
+    assert opened.complete
+    assert (await both(opened))[0] == b"afterwards"
 
 
 async def test_a_process_left_behind_that_floods_is_bounded_in_memory_and_time(fifo_dir: str) -> None:

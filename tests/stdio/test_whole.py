@@ -197,6 +197,6 @@ asyncio.run(main(sys.argv[1]))
 async def test_a_programs_own_three_streams_are_inherited(fifo_dir: str) -> None:
     with anyio.fail_after(30):
         ended = await anyio.run_process(
-            [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, fifo_dir], input=b"typed", check=False
+            [sys.executable, "-W", "error", "-c", PROGRAM, fifo_dir], input=b"typed", check=False
         )
     assert (ended.stdout, ended.stderr, ended.returncode) == (b"echo: typed", b"done", 0)
