@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
+from containerd_aio._transport.completion import completed, shielded
 from containerd_aio.errors import AlreadyExistsError, ContainerdError, NotFoundError
 from containerd_aio.types import Descriptor, ImageInfo
 
 if TYPE_CHECKING:
     from containerd_aio.services.images import Images
 
-_CLEANUP_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 5
 
 
@@ -30,11 +29,17 @@ async def record_images(
     try:
         for name, target in targets.items():
             before[name] = await _get(images, name)
-            stored[name] = await _put(images, ImageInfo(name, target, labels=labels or {}))
+            # Not cut off in the middle: the name could appear just after the cleanup found none.
+            stored[name] = await completed(
+                partial(_put, images, ImageInfo(name, target, labels=labels or {}))
+            )
     except BaseException:
-        with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
+
+        async def put_all_back() -> None:
             for name, record in before.items():
                 await _put_back(images, record, stored.get(name) or ImageInfo(name, targets[name]))
+
+        await shielded(put_all_back)
         raise
     return [*stored.values()]
 

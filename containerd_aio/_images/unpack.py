@@ -12,13 +12,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from containerd_aio._images.manifest import Manifest
 from containerd_aio._images.resolve import find_manifest, read_config
+from containerd_aio._transport.completion import completed, shielded
 from containerd_aio.errors import AlreadyExistsError, ContainerdError, InvalidArgumentError, NotFoundError
 from containerd_aio.types import Descriptor, LeaseResource, Mount
 
@@ -35,7 +35,6 @@ _GC_SNAPSHOT: Final = "containerd.io/gc.ref.snapshot."
 _INHERITED: Final = "containerd.io/snapshot/"
 
 _ATTEMPTS: Final = 3
-_CLEANUP_SECONDS: Final = 10.0
 
 
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
@@ -132,7 +131,10 @@ class _Unpacking:
         """Make the layer's snapshot; ``False`` if the key, or the layer, was there without a snapshot."""
         labels = _snapshot_labels(layer)
         try:
-            mounts = await self._snapshots.prepare(key, parent=layer.parent, labels=labels)
+            # Not cut off in the middle: a snapshot could appear just after the cleanup found none.
+            mounts = await completed(
+                partial(self._snapshots.prepare, key, parent=layer.parent, labels=labels)
+            )
         except AlreadyExistsError:
             # Remote snapshotters answer so for a layer that they have already (containerd.io/snapshot.ref).
             return await self._keep(layer.chain_id)
@@ -171,8 +173,12 @@ class _Unpacking:
 
     async def _discard(self, key: str) -> None:
         """Remove an active snapshot, whatever happens. What cannot be removed now goes with the lease."""
-        with anyio.move_on_after(_CLEANUP_SECONDS, shield=True), suppress(ContainerdError):
-            await self._snapshots.remove(key)
+
+        async def remove() -> None:
+            with suppress(ContainerdError):
+                await self._snapshots.remove(key)
+
+        await shielded(remove)
 
 
 def _snapshot_labels(layer: _Layer) -> dict[str, str]:
