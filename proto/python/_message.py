@@ -23,8 +23,22 @@ from typing import TYPE_CHECKING
 import betterproto
 
 if TYPE_CHECKING:
+    import enum
     from collections.abc import Callable, Iterator
     from typing import Any, ClassVar, Self
+
+    class Enum(enum.IntEnum):
+        """betterproto's Enum, told to type checkers: they take its members for plain numbers.
+
+        A number that has no member keeps its value and has None for a name.
+        """
+
+        @classmethod
+        def try_value(cls, value: int = 0) -> Self:
+            """The member with this value; if there is none, an object that has the value and no name."""
+            ...
+else:
+    Enum = betterproto.Enum
 
 _ZERO: dict[str, object] = {
     betterproto.TYPE_STRING: "",
@@ -177,7 +191,7 @@ def _class_attribute(cls: type[Message], field: dataclasses.Field[Any]) -> objec
     metadata = _metadata(cls, field.name)
     if metadata.optional:
         return None
-    is_list = str(field.type).startswith("List[")
+    is_list = str(field.type).startswith(("List[", "list["))
     if is_list or metadata.proto_type in (
         betterproto.TYPE_MAP,
         betterproto.TYPE_MESSAGE,
@@ -192,5 +206,6 @@ def _metadata(cls: type[Message], name: str) -> betterproto.FieldMetadata:
 
 
 def _same(left: object, right: object) -> bool:
-    both_nan = left != left and right != right  # else no message with a NaN would equal itself
-    return both_nan or left == right
+    if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
+        return math.isnan(right)  # else no message with a NaN would equal itself
+    return left == right

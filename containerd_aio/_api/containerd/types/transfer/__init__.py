@@ -7,12 +7,12 @@ from typing import Dict, List
 
 import betterproto
 
-from ...._message import Message
+from ...._message import Enum, Message
 from ....containerd import types as containerd_types
 from ....google import protobuf as google_protobuf
 
 
-class AuthType(betterproto.Enum):
+class AuthType(Enum):
     """containerd.types.transfer.AuthType."""
 
     NONE = 0
@@ -21,7 +21,7 @@ class AuthType(betterproto.Enum):
     HEADER = 3
 
 
-class HttpDebug(betterproto.Enum):
+class HttpDebug(Enum):
     """containerd.types.transfer.HTTPDebug."""
 
     DISABLED = 0

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-
 import betterproto
 
-from ...._message import Message
+from ...._message import Enum, Message
 from ....google import protobuf as google_protobuf
 
 
-class Status(betterproto.Enum):
+class Status(Enum):
     """containerd.v1.types.Status."""
 
     UNKNOWN = 0

@@ -10,10 +10,10 @@ import betterproto
 import grpclib.const
 
 from .... import _service
-from ...._message import Message
+from ...._message import Enum, Message
 
 
-class HealthCheckResponseServingStatus(betterproto.Enum):
+class HealthCheckResponseServingStatus(Enum):
     """grpc.health.v1.HealthCheckResponse.ServingStatus."""
 
     UNKNOWN = 0

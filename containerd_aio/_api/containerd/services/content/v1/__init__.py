@@ -10,11 +10,11 @@ import betterproto
 import grpclib.const
 
 from ..... import _service
-from ....._message import Message
+from ....._message import Enum, Message
 from .....google import protobuf as google_protobuf
 
 
-class WriteAction(betterproto.Enum):
+class WriteAction(Enum):
     """containerd.services.content.v1.WriteAction."""
 
     STAT = 0

@@ -10,12 +10,12 @@ import betterproto
 import grpclib.const
 
 from ..... import _service
-from ....._message import Message
+from ....._message import Enum, Message
 from .....containerd import types as containerd_types
 from .....google import protobuf as google_protobuf
 
 
-class Kind(betterproto.Enum):
+class Kind(Enum):
     """containerd.services.snapshots.v1.Kind."""
 
     UNKNOWN = 0
