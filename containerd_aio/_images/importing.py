@@ -40,15 +40,16 @@ async def import_archive(
 ) -> list[ImageInfo]:
     """Import an OCI image layout or a ``docker save`` archive and return its images, as stored.
 
-    The archive is a tar, plain or in gzip: a path, bytes, a binary file object or a stream of bytes, which is read
-    once, to the tar's end. Names come from the archive; ``name`` names an only image otherwise. A name that
-    exists is pointed to the new image. ``labels`` go on the image records. Nothing is unpacked.
+    The archive is a tar, plain or in gzip: a path, bytes, a binary file object or a stream of bytes. A stream is
+    read to the tar's end, one in gzip to its own. Names come from the archive; ``name`` goes before them where
+    it holds one image. A name that exists is pointed to the new image. ``labels`` go on the image records.
+    Nothing is unpacked.
 
     If this fails or is cancelled, no ingest, lease or name is left, and the blobs go with the next collection.
 
-    :raises InvalidArgumentError: if the source is no such archive, is damaged, truncated, larger than
-        ``max_size`` bytes when decompressed, or lacks something that its images need on this machine; if a member's name
-        leads outside; or if its images have no name, or no acceptable one
+    :raises InvalidArgumentError: if the source is no such archive, is damaged, truncated, larger than ``max_size``
+        bytes when decompressed, or lacks something that its images need on this machine; if a member's name leads
+        outside; or if its images have no name, or no acceptable one
     """
     async with services.leases.hold():
         archive = await store_archive(services.content, source, max_size=max_size)

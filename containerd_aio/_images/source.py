@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import BinaryIO, Final, TypeAlias
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from containerd_aio.errors import InvalidArgumentError
 
@@ -24,6 +25,7 @@ ArchiveSource: TypeAlias = (
 
 PIECE: Final = 1024 * 1024
 
+_INFLATED: Final = 256 * 1024  # decompressing as much takes about a millisecond
 _GZIP = b"\x1f\x8b"
 _REFUSED = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -122,8 +124,9 @@ class _Gunzip:
     async def receive(self) -> bytes:
         """Return the next piece, ``b""`` at the end."""
         while True:
+            await checkpoint()  # a blob that is skipped would otherwise be decompressed in one go
             try:
-                piece = self._zlib.decompress(self._waiting, PIECE)
+                piece = self._zlib.decompress(self._waiting, _INFLATED)
             except zlib.error as error:
                 raise InvalidArgumentError(f"the archive's gzip compression is damaged: {error}") from error
             self._waiting = self._zlib.unconsumed_tail
@@ -190,6 +193,7 @@ class _Pieces:
         return self
 
     async def __anext__(self) -> bytes:
+        await checkpoint()
         piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
         if not piece:
             raise StopAsyncIteration

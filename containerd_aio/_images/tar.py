@@ -183,14 +183,15 @@ def _extend(extension: _Extension, header: tarfile.TarInfo, data: bytes) -> _Ext
 def _extend_pax(extension: _Extension, data: bytes) -> _Extension:
     """Read pax records: ``<length> <key>=<value>\\n``, the length in decimal and counting itself."""
     damaged = InvalidArgumentError("the archive is damaged: a pax header does not add up")
-    while data:
-        digits, space, _ = data[:20].partition(b" ")
+    start = 0
+    while start < len(data):
+        digits, space, _ = data[start : start + 20].partition(b" ")
         if not space or not digits.isdigit():
             raise damaged
-        length = int(digits)
-        record, data = data[len(digits) + 1 : length], data[length:]
+        end = start + int(digits)
+        record, start = data[start + len(digits) + 1 : end], end
         key, equals, value = record[:-1].partition(b"=")
-        if not equals or record[-1:] != b"\n" or len(digits) + 1 + len(record) != length:
+        if not equals or record[-1:] != b"\n" or end > len(data):
             raise damaged
         if key == b"path":
             extension = replace(extension, name=_decode(value))

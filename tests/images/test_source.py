@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 from hypothesis import given
@@ -181,6 +182,23 @@ async def test_a_gzip_bomb_stops_at_the_bound_and_comes_in_small_pieces() -> Non
         await swallow()
     assert max(taken) <= PIECE
     assert sum(taken) == 10 << 20
+
+
+@pytest.mark.parametrize("data", [bytes(20 << 20), gzip.compress(bytes(20 << 20))], ids=["plain", "gzip"])
+async def test_an_archive_in_memory_lets_others_have_their_turn(data: bytes) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(other)
+        await read(data)
+        group.cancel_scope.cancel()
+    assert turns >= 20, "one for each MiB"
 
 
 async def test_the_bound_counts_plain_bytes_too() -> None:

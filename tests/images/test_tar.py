@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import AsyncGenerator, Sequence
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,7 @@ def raw_pax(records: bytes) -> bytes:
         pytest.param(b"99 path=a\n", id="too long"),
         pytest.param(b"7 patha\n", id="no equals sign"),
         pytest.param(b"0 path=a\n", id="length of nothing"),
+        pytest.param(b"2 path=a\n", id="length of its own number"),
         pytest.param(b"13 size=-512\n", id="negative size"),
         pytest.param(b"31 size=99999999999999999999999\n", id="size beyond all"),
         pytest.param(b"9" * 30, id="no end of the number"),
@@ -180,6 +182,11 @@ def raw_pax(records: bytes) -> bytes:
 async def test_pax_records_that_do_not_add_up_are_refused(records: bytes) -> None:
     with pytest.raises(InvalidArgumentError, match="a pax header does not add up"):
         await read(raw_pax(records))
+
+
+async def test_a_header_of_very_many_records_is_read_in_one_pass() -> None:
+    with anyio.fail_after(10):
+        assert await contents(raw_pax(b"5 a=\n" * 200_000)) == {"member": b"1"}
 
 
 def special(kind: bytes) -> tarfile.TarInfo:
