@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from containerd_aio._api.containerd.services.containers import v1 as api
+from containerd_aio._transport.convert import to_any
 from containerd_aio._transport.typeurl import SPEC
 from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from containerd_aio.services import Services
 from containerd_aio.services.containers import Containers
 from containerd_aio.types import AnyValue, ContainerInfo, Runtime
+from tests.types.test_identifier import BAD as NO_IDENTIFIERS
+from tests.types.test_identifier import GOOD as IDENTIFIERS
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +54,25 @@ async def test_filters_choose(containers: Containers) -> None:
     assert await containers.list('labels."a.b/c"==d') == [web]
     assert await containers.list("id==db", "id==web") == [db, web]
     assert await containers.list("id==db,id==web") == []
+
+
+@pytest.mark.parametrize("id", IDENTIFIERS)
+async def test_the_daemon_takes_what_is_an_identifier(containers: Containers, id: str) -> None:
+    assert (await containers.create(replace(INFO, id=id))).id == id
+
+
+@pytest.mark.parametrize(
+    "id", [*NO_IDENTIFIERS.values(), "", "a" * 77], ids=[*NO_IDENTIFIERS, "empty", "long"]
+)
+async def test_the_daemon_refuses_what_is_none(services: Services, id: str) -> None:
+    """Asked past the check that is made here."""
+    container = api.Container(id=id, runtime=api.ContainerRuntime(name="r"), spec=to_any(INFO.spec))
+    with pytest.raises(InvalidArgumentError):
+        await services.caller.unary(
+            "containerd.services.containers.v1.Containers/Create",
+            api.CreateContainerRequest(container=container),
+            api.CreateContainerResponse,
+        )
 
 
 async def test_update_changes_what_is_named(containers: Containers) -> None:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types.identifier import MAX_LENGTH, check_identifier
 
+GOOD: Final = ("a", "web-1", "0", "A.b_c-9", "a" * MAX_LENGTH)
+BAD: Final = {
+    "dot": ".",
+    "parent directory": "..",
+    "slash": "a/b",
+    "leading separator": "-a",
+    "trailing separator": "a-",
+    "two separators": "a--b",
+    "space": "a b",
+    "newline at the end": "a\n",
+    "NUL": "a\0",
+    "letter outside of ASCII": "é",
+    "digit outside of ASCII": "٣",
+}
 
-@pytest.mark.parametrize("text", ["a", "web-1", "0", "A.b_c-9", "a" * MAX_LENGTH])
+
+@pytest.mark.parametrize("text", GOOD)
 def test_identifiers_are_accepted(text: str) -> None:
     check_identifier("container id", text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(".", id="dot"),
-        pytest.param("..", id="parent directory"),
-        pytest.param("a/b", id="slash"),
-        pytest.param("-a", id="leading separator"),
-        pytest.param("a-", id="trailing separator"),
-        pytest.param("a--b", id="two separators"),
-        pytest.param("a b", id="space"),
-        pytest.param("a\n", id="newline at the end"),
-        pytest.param("a\0", id="nul"),
-        pytest.param("é", id="letter outside of ASCII"),
-        pytest.param("٣", id="digit outside of ASCII"),
-    ],
-)
+@pytest.mark.parametrize("text", BAD.values(), ids=list(BAD))
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"the container id .* is not an identifier"):
         check_identifier("container id", text)
