@@ -21,7 +21,7 @@ from containerd_aio.errors import (
     UnknownError,
 )
 from containerd_aio.image import Image
-from containerd_aio.process import open_stdio, start_failed
+from containerd_aio.process import open_stdio, start_failed, started_or_closed
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.task import Task, spec_of
@@ -168,9 +168,10 @@ class Container:
             exits.discard(record)
             raise
         record = exits.loaded(record, answer)
+        task = Task(self._session, record, opened, owned=False, container=self._info)
         if answer.status.state is not ProcessState.CREATED:
-            await opened.started()
-        return Task(self._session, record, opened, owned=False, container=self._info)
+            await started_or_closed(opened)
+        return task
 
     async def delete(self, *, snapshot: bool = True) -> None:
         """Remove the container from containerd, and with ``snapshot`` its files.

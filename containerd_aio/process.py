@@ -355,6 +355,15 @@ async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStd
     return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
 
 
+async def started_or_closed(opened: OpenStdio) -> None:
+    """Begin to use the streams of a process that runs already; if that fails, let them go."""
+    try:
+        await opened.started()
+    except BaseException:
+        await opened.aclose(unlink=False)
+        raise
+
+
 def start_failed(key: object, error: ContainerdError) -> StartFailedError:
     """Return the error of a process that the runtime refused, with the runtime's reason."""
     reason = error.server_message.removesuffix(": unknown")

@@ -166,6 +166,10 @@ class ExitWatcher:
                     pause = 0.0
                     _log.warning("lost the event stream of namespace %r: %s", self._namespace, error)
                 self._set_state(live=False, loss=error)
+            # A group that ends by an error ends so also when it was cancelled at the same moment.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             pause = min(max(2 * pause, 0.02), 1.0)
             with anyio.move_on_after(pause * random.uniform(0.5, 1)):
                 await self._hurry.wait()
