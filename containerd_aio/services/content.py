@@ -160,7 +160,7 @@ class Content:
     ) -> str:
         """Store a blob and return its digest. A blob that exists is success, and gets the labels too.
 
-        All or nothing: if it fails or is cancelled, the ingest is dropped (5 s at most); only where the
+        All or nothing: if it fails or is cancelled, the ingest is dropped (15 s at most); only where the
         connection is lost may it stay, as ``writer()`` says. What an earlier attempt on the same ref left is
         used if the bytes are the same. The bytes are hashed here and compared with ``expected``; an iterable
         is not read where the blob exists already. A locked ref is waited for as with ``writer()``.
@@ -231,7 +231,7 @@ class Content:
     async def list(self, *filters: str) -> list[ContentInfo]:
         """Return the blobs that match any of the filters (``digest``, ``size``, ``labels.<key>``), or all.
 
-        :raises ContainerdError: if a filter cannot be parsed (``UnknownError`` from some versions)
+        :raises ContainerdError: if a filter cannot be parsed
         """
         found: list[ContentInfo] = []
         async with self._caller.server_stream(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ import anyio
 from containerd_aio._api.containerd.services.content import v1 as api
 from containerd_aio._api.google.protobuf import Empty
 from containerd_aio._transport.call import Caller, Duplex
+from containerd_aio._transport.completion import shielded
 from containerd_aio.errors import (
     ContainerdError,
     DataLossError,
@@ -31,6 +32,7 @@ from containerd_aio.errors import (
     InternalError,
     InvalidArgumentError,
     UnavailableError,
+    UnknownError,
 )
 from containerd_aio.types.digest import check_digest
 
@@ -45,9 +47,7 @@ LOCK_PATIENCE: float = 600.0
 
 _FIRST_WAIT: Final = 0.016
 _LONGEST_WAIT: Final = 2.0
-CLEANUP_SECONDS: float = 5.0
-"""Seconds that dropping the ingest of a failed or cancelled write may take, at most."""
-
+_ABORT_WAITS: Final = 0.01, 0.1, 0.5
 _WRITE: Final = "containerd.services.content.v1.Content/Write"
 _ABORT: Final = "containerd.services.content.v1.Content/Abort"
 
@@ -133,7 +133,7 @@ class ContentWriter:
     async def flush(self) -> None:
         """Wait until containerd has written all that ``write()`` took; then ``digest`` is that of it all.
 
-        Not needed before ``commit()``, nor before leaving the block: both do it. Errors as with ``write()``.
+        Not needed before ``commit()``, nor at the end of the block: both do it. Errors as with ``write()``.
         """
         with self._working("written"):
             await self._send_buffer()
@@ -163,14 +163,25 @@ class ContentWriter:
                 labels={**self._labels, **(labels or {})},
             )
             self._unanswered.append(self._sent)
-            await self._stream.send(request, end=True)
+            await self._send(request, end=True)
             await self._receive_all()
         return self._digest
 
-    @property
-    def pending(self) -> bool:
-        """Whether ``flush()`` has something to do, and can."""
-        return self._state == "written" and bool(self._buffer or self._unanswered)
+    async def finish(self) -> None:
+        """End the stream in good order, unless it was committed or cut off. Leaving the block calls this.
+
+        When containerd has ended its side too, all is written and the lock is free. After a mere reset it ends
+        the ingest at some later time, and an ``abort()`` that comes meanwhile can fail.
+        """
+        if self._state in ("busy", "committed"):
+            return
+        with self._working("committed"):
+            await self._send_buffer()
+            # STAT is the one message that changes nothing.
+            await self._send(api.WriteContentRequest(action=_STAT), end=True)
+            await self._receive_all()
+            while await self._stream.receive() is not None:
+                pass
 
     async def _send_buffer(self) -> None:
         if self._buffer:
@@ -184,7 +195,15 @@ class ContentWriter:
         request = api.WriteContentRequest(action=_APPEND, offset=self._sent, data=chunk)
         self._sent += len(chunk)
         self._unanswered.append(self._sent)
-        await self._stream.send(request)
+        await self._send(request)
+
+    async def _send(self, request: api.WriteContentRequest, *, end: bool = False) -> None:
+        try:
+            await self._stream.send(request, end=end)
+        except FailedPreconditionError as error:
+            if error.server_message:
+                raise
+            raise _ended_early(self._ref) from error  # the stream takes no more: it ended without a reason
 
     async def _receive_all(self) -> None:
         while self._unanswered:
@@ -246,15 +265,23 @@ async def open_writer(
                 writer = ContentWriter(stream, question, answer, labels or {})
                 async with _ingest(caller, ref, keep=keep):
                     yield writer
-                    if writer.pending:
-                        await writer.flush()
+                    await writer.finish()
                 return
         await anyio.sleep(wait)
 
 
 async def abort(caller: Caller, ref: str) -> None:
     """Drop an ingest and its bytes."""
-    await caller.unary(_ABORT, api.AbortRequest(ref=ref), Empty, about=about_ingest(ref))
+    request = api.AbortRequest(ref=ref)
+    for wait in _ABORT_WAITS:
+        try:
+            await caller.unary(_ABORT, request, Empty, about=about_ingest(ref))
+        except UnknownError:
+            # "directory not empty": a writer that was cut off is just ending, and writes down when it did.
+            await anyio.sleep(wait)
+        else:
+            return
+    await caller.unary(_ABORT, request, Empty, about=about_ingest(ref))
 
 
 def about_ingest(ref: str) -> str:
@@ -283,14 +310,17 @@ async def _ask(
     If cancelled meanwhile, containerd may have made an ingest. Whether it did, or whether the lock is another
     writer's, only its answer tells; so that is waited for before the ingest is dropped.
     """
+
+    async def drop() -> None:
+        if await stream.receive() is not None:
+            await abort(caller, question.ref)
+
     await stream.send(question)
     try:
         answer = await stream.receive()
     except anyio.get_cancelled_exc_class():
         if not keep:
-            with _cleanup():
-                if await stream.receive() is not None:
-                    await abort(caller, question.ref)
+            await _clean_up(drop)
         raise
     if answer is None:
         raise _ended_early(question.ref)
@@ -307,9 +337,13 @@ async def _ingest(caller: Caller, ref: str, *, keep: bool) -> AsyncIterator[None
         yield
     except BaseException:
         if not keep:
-            with _cleanup():
-                await abort(caller, ref)
+            await _clean_up(lambda: abort(caller, ref))
         raise
+
+
+async def _clean_up(cleanup: Callable[[], Awaitable[None]]) -> None:
+    with suppress(ContainerdError):  # what went wrong before is what counts
+        await shielded(cleanup)
 
 
 def _ended_early(ref: str) -> InternalError:
@@ -318,13 +352,6 @@ def _ended_early(ref: str) -> InternalError:
         method=_WRITE,
         subject=about_ingest(ref),
     )
-
-
-@contextmanager
-def _cleanup() -> Iterator[None]:
-    """Let a cleanup finish, or fail, under cancellation; the exception under way is what counts."""
-    with anyio.move_on_after(CLEANUP_SECONDS, shield=True), suppress(ContainerdError):
-        yield
 
 
 def _waits() -> Iterator[float]:

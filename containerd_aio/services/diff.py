@@ -47,7 +47,7 @@ class Diff:
 
         :raises InvalidArgumentError: if the digest is none, or a payload has no type
         :raises NotFoundError: if the layer is not in the content store
-        :raises NotImplementedByServerError: if no differ of this daemon takes the media type
+        :raises ContainerdError: if no differ of this daemon takes the media type (``UnknownError`` from most)
         """
         check_digest(descriptor.digest)
         for processor, payload in (payloads or {}).items():

@@ -17,11 +17,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-import anyio
-
 from containerd_aio._api.containerd.services.leases import v1 as api
 from containerd_aio._api.google.protobuf import Empty
 from containerd_aio._transport.call import Caller
+from containerd_aio._transport.completion import completed, shielded
 from containerd_aio._transport.convert import timestamp_ns
 from containerd_aio._transport.lease import current_lease, lease_scope
 from containerd_aio.errors import ContainerdError, InvalidArgumentError, NotFoundError
@@ -30,13 +29,7 @@ from containerd_aio.types import Lease, LeaseResource
 EXPIRE_LABEL: Final = "containerd.io/gc.expire"
 """The label that ends a lease: a time in RFC 3339."""
 
-HOLD_LABEL: Final = "containerd-aio/hold"
-"""Tells a lease that ``hold(id=...)`` made from another one of that id."""
-
 DAY: Final = 86_400.0
-
-RELEASE_SECONDS: float = 5.0
-"""Seconds that deleting the lease of a block may take, at most."""
 
 _SERVICE: Final = "containerd.services.leases.v1.Leases/"
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -64,12 +57,7 @@ class Leases:
         :raises InvalidArgumentError: if the id cannot travel in a header, or ``expires_in`` is not positive
         :raises AlreadyExistsError: if a lease of that id exists
         """
-        lease_id = random_lease_id() if id is None else _check_lease_id(id)
-        request = api.CreateRequest(id=lease_id, labels=_with_expiry(labels, expires_in))
-        answer = await self._caller.unary(
-            _SERVICE + "Create", request, api.CreateResponse, about=f"lease '{lease_id}'"
-        )
-        return _lease_from(answer.lease)
+        return await self._create(_create_request(id, labels, expires_in))
 
     async def delete(self, lease_id: str, *, sync: bool = False) -> None:
         """Delete a lease; what it alone held is removed by the next collection.
@@ -79,7 +67,7 @@ class Leases:
         :raises NotFoundError: if there is no such lease
         """
         await self._caller.unary(
-            _SERVICE + "Delete", api.DeleteRequest(id=lease_id, sync=sync), Empty, about=f"lease '{lease_id}'"
+            _SERVICE + "Delete", api.DeleteRequest(id=lease_id, sync=sync), Empty, about=_about(lease_id)
         )
 
     async def add_resource(self, lease_id: str, resource: LeaseResource) -> None:
@@ -90,7 +78,7 @@ class Leases:
         :raises NotImplementedByServerError: if this containerd does not know the type
         """
         request = api.AddResourceRequest(id=lease_id, resource=_to_resource(resource))
-        await self._caller.unary(_SERVICE + "AddResource", request, Empty, about=f"lease '{lease_id}'")
+        await self._caller.unary(_SERVICE + "AddResource", request, Empty, about=_about(lease_id))
 
     async def delete_resource(self, lease_id: str, resource: LeaseResource) -> None:
         """Have a lease let go of one thing; one that it does not hold is no error.
@@ -100,7 +88,7 @@ class Leases:
         :raises NotImplementedByServerError: if this containerd does not know the type
         """
         request = api.DeleteResourceRequest(id=lease_id, resource=_to_resource(resource))
-        await self._caller.unary(_SERVICE + "DeleteResource", request, Empty, about=f"lease '{lease_id}'")
+        await self._caller.unary(_SERVICE + "DeleteResource", request, Empty, about=_about(lease_id))
 
     async def list_resources(self, lease_id: str) -> list[LeaseResource]:
         """Return what a lease holds.
@@ -112,7 +100,7 @@ class Leases:
             api.ListResourcesRequest(id=lease_id),
             api.ListResourcesResponse,
             quick=True,
-            about=f"lease '{lease_id}'",
+            about=_about(lease_id),
         )
         return [LeaseResource(type=resource.type, id=resource.id) for resource in answer.resources]
 
@@ -130,9 +118,10 @@ class Leases:
         block gets, the options count for nothing, and nothing is deleted at the inner end. Tasks that the block
         starts inherit the lease; leave none behind that still needs it.
 
-        The deletion cannot be cancelled and takes 5 s at most. If it fails, the lease ends at its expiry; that
+        The deletion cannot be cancelled and takes 15 s at most. If it fails, the lease ends at its expiry; that
         is told in a note on the block's exception, or logged. If ``hold()`` is cancelled while containerd makes
-        the lease, the lease is deleted too. Where making it ended in ``ConnectionLostError``, it may exist.
+        the lease, that is waited for (15 s at most too) and the lease deleted. Where making it ended in
+        ``ConnectionLostError``, it may exist.
 
         :raises InvalidArgumentError: as ``create()``
         :raises AlreadyExistsError: if a lease of that id exists
@@ -141,7 +130,7 @@ class Leases:
         if outer is not None:
             yield Lease(outer)
             return
-        lease = await self._create_or_undo(id, labels or {}, expires_in)
+        lease = await self._make(_create_request(id, labels, expires_in))
         try:
             with lease_scope(self._caller.connection, self._caller.namespace, lease.id):
                 yield lease
@@ -152,40 +141,42 @@ class Leases:
         if problem := await self._release(lease.id):
             _log.warning("%s", problem)
 
-    async def _create_or_undo(
-        self, id: str | None, labels: Mapping[str, str], expires_in: float | None
-    ) -> Lease:
-        """Create a lease; if cancelled meanwhile, delete the one that may have been made, and no other.
+    async def _make(self, request: api.CreateRequest) -> Lease:
+        """Create a lease; if cancelled meanwhile, delete what was made.
 
-        A random id is ours alone. One that the caller chose may belong to a lease that was there before, so
-        ours gets a label by which to know it.
+        The call comes to its end before that: a Delete could overtake it in containerd, and only its answer
+        tells whether a lease of an id that the caller chose is ours.
         """
-        token = secrets.token_hex(8)
-        lease_id = random_lease_id() if id is None else id
-        marked = dict(labels) if id is None else {**labels, HOLD_LABEL: token}
+        made: list[Lease] = []
+
+        async def create() -> None:
+            made.append(await self._create(request))
+
         try:
-            return await self.create(id=lease_id, labels=marked, expires_in=expires_in)
-        except anyio.get_cancelled_exc_class() as error:
-            problem = await self._release(lease_id, mark=None if id is None else token)
-            if problem:
-                error.add_note(problem)
+            await completed(create)
+        except BaseException as error:
+            for lease in made:
+                if problem := await self._release(lease.id):
+                    error.add_note(problem)
             raise
+        return made[0]
 
-    async def _release(self, lease_id: str, *, mark: str | None = None) -> str | None:
-        """Delete a lease, come what may; return what went wrong, or ``None``. A lease that is gone is success.
+    async def _create(self, request: api.CreateRequest) -> Lease:
+        answer = await self._caller.unary(
+            _SERVICE + "Create", request, api.CreateResponse, about=_about(request.id)
+        )
+        return _lease_from(answer.lease)
 
-        With ``mark``, delete it only if it carries that mark.
-        """
-        problem = f"containerd did not answer in {RELEASE_SECONDS:g} s"
-        with anyio.move_on_after(RELEASE_SECONDS, shield=True):
-            try:
-                if mark is None or await self.list(f'labels."{HOLD_LABEL}"=={mark}'):
-                    await self.delete(lease_id)
+    async def _release(self, lease_id: str) -> str | None:
+        """Delete a lease, come what may; return what went wrong, or ``None``. A lease that is gone is success."""
+        problem = "containerd did not answer in time"
+        try:
+            if await shielded(lambda: self.delete(lease_id)):
                 return None
-            except NotFoundError:
-                return None
-            except ContainerdError as error:
-                problem = str(error)
+        except NotFoundError:
+            return None
+        except ContainerdError as error:
+            problem = str(error)
         return f"lease {lease_id!r} was not deleted and stays until it expires: {problem}"
 
     async def list(self, *filters: str) -> list[Lease]:
@@ -205,6 +196,17 @@ def random_lease_id() -> str:
     Go's client writes base64url there; letters and digits alone keep the id an identifier.
     """
     return f"{time.time_ns() % 10**9}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+
+
+def _about(lease_id: str) -> str:
+    return f"lease '{lease_id}'"
+
+
+def _create_request(
+    id: str | None, labels: Mapping[str, str] | None, expires_in: float | None
+) -> api.CreateRequest:
+    lease_id = random_lease_id() if id is None else _check_lease_id(id)
+    return api.CreateRequest(id=lease_id, labels=_with_expiry(labels, expires_in))
 
 
 def _check_lease_id(lease_id: str) -> str:

@@ -164,7 +164,8 @@ class Snapshotter:
 
         Their fields: ``kind``, ``name``, ``parent``, ``labels.<key>``.
 
-        :raises InvalidArgumentError: if a filter cannot be parsed, or the daemon has no such snapshotter
+        :raises InvalidArgumentError: if the daemon has no such snapshotter
+        :raises ContainerdError: if a filter cannot be parsed (``UnknownError`` before 2.3)
         """
         request = api.ListSnapshotsRequest(snapshotter=self._name, filters=[*filters])
         found: list[SnapshotInfo] = []

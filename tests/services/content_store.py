@@ -87,7 +87,8 @@ class ContentStore(api.ContentBase):
             yield self._answer(question, data)
             async for message in request:
                 await self._came(message)
-                self._write(message, data)
+                if message.action != STAT:
+                    self._write(message, data)
                 if message.action == COMMIT:
                     self._commit(message, ref, data, expected or message.expected, total or message.total)
                 await self.after(message)

@@ -66,6 +66,8 @@ async def serving(*services: IServable, rpc_timeout: float | None = None) -> Asy
         try:
             yield served
         finally:
-            await connection.aclose()
-            server.close()
-            await server.wait_closed()
+            try:
+                await connection.aclose()
+            finally:
+                server.close()
+                await server.wait_closed()
