@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
+from containerd_aio._api.containerd.types import RuntimeRequest
 from containerd_aio._transport.connection import Connection
+from containerd_aio._transport.typeurl import pack
 from containerd_aio.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -18,7 +20,7 @@ from containerd_aio.errors import (
 )
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
-from containerd_aio.types import AnyValue, NamespaceInfo
+from containerd_aio.types import NamespaceInfo
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +68,7 @@ async def test_the_server_says_who_it_is(anywhere: Services, daemon: PrivateDaem
 
 
 async def test_a_plugin_tells_about_itself_where_the_daemon_knows_how(anywhere: Services) -> None:
-    asked = AnyValue("containerd.types.RuntimeRequest", b"")
+    asked = pack(RuntimeRequest(runtime_path="io.containerd.runc.v2"))
     try:
         plugin, extra = await anywhere.introspection.plugin_info("io.containerd.runtime.v2", "task", asked)
     except NotImplementedByServerError:
