@@ -44,7 +44,7 @@ def remove_groups(groups: Iterable[Path], *, seconds: float) -> list[str]:
     Where a group still holds a process, which may be one that is dying, it is tried again for ``seconds``.
     """
     deadline = time.monotonic() + seconds
-    left = []
+    left: list[str] = []
     for group in groups:
         for directory, _, _ in os.walk(group, topdown=False):
             error = _rmdir(directory)

@@ -92,7 +92,7 @@ def runc_containers(state: Path) -> Iterator[RuncContainer]:
 
 def logged(log: Path) -> set[tuple[str, str]]:
     """Namespaces and ids that containerd's log names: also of containers that left no file but a socket."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     try:
         with log.open("rb") as lines:
             for line in lines:

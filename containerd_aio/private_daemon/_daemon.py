@@ -28,7 +28,6 @@ from containerd_aio.private_daemon._process import ChildProcess
 from containerd_aio.private_daemon._thread import to_the_end
 from containerd_aio.services.introspection import Introspection
 from containerd_aio.services.namespaces import Namespaces
-from containerd_aio.services.version import Version
 
 if TYPE_CHECKING:
     from containerd_aio.client import Client
@@ -126,7 +125,8 @@ class PrivateDaemon:
     def client(self, **options: Any) -> Client:
         """Return a ``Client`` of this daemon, to be entered, in its namespace; ``options`` are the Client's.
 
-        A ``namespace`` of your own is taken, with a ``UserWarning``: see the class.
+        Its FIFOs are made in the private directory. A ``namespace`` of your own is taken, with a
+        ``UserWarning``: see the class.
         """
         from containerd_aio.client import Client
 
@@ -138,6 +138,7 @@ class PrivateDaemon:
                 UserWarning,
                 stacklevel=2,
             )
+        options.setdefault("fifo_dir", self._entered().fifos)
         return Client(self.address, namespace=namespace, **options)
 
     async def __aenter__(self) -> Self:
@@ -235,7 +236,6 @@ class PrivateDaemon:
         connection = Connection(Address.parse(self.address), rpc_timeout=START_SECONDS)
         try:
             caller = connection.caller(self._namespace)
-            await Version(caller).get()
             overlayfs = await Introspection(caller).plugins(
                 "type==io.containerd.snapshotter.v1,id==overlayfs"
             )

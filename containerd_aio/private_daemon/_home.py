@@ -30,6 +30,7 @@ class Home:
         self.state = path / "state"
         self.socket = path / SOCKET
         self.temporary = path / "tmp"
+        self.fifos = path / "fifo"
         self._lock = lock
 
     @classmethod
@@ -50,7 +51,7 @@ class Home:
             shutil.rmtree(path)
             raise
         try:
-            for directory in (home.root, home.state, home.temporary):
+            for directory in (home.root, home.state, home.temporary, home.fifos):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             home.log.write_bytes(b"")  # a root that was given may hold an older one
         except OSError:
@@ -84,6 +85,12 @@ class Home:
         :raises OSError: if something in it cannot be removed; the lock is given up all the same
         """
         try:
+            for entry in list(self.path.iterdir()):
+                # the lock last: what is left half-way must be found as abandoned
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK:
+                    entry.unlink()
             shutil.rmtree(self.path)
         finally:
             self.release()

@@ -134,7 +134,7 @@ def _remove_shim_sockets(home: Home, logged: set[tuple[str, str]]) -> None:
 
 def _remove_runc_states(made: Iterable[RuncContainer], own: set[str], used: set[str]) -> list[str]:
     paths = [container.path for container in made] + [_containers.RUNC_STATES / name for name in own]
-    left = []
+    left: list[str] = []
     for path in paths:
         try:
             shutil.rmtree(path)

@@ -31,7 +31,7 @@ def mount_points() -> list[MountPoint]:
 def parse_mountinfo(text: bytes) -> list[MountPoint]:
     """The lines of a mountinfo file (proc(5))."""
     # id, parent, device, root, mount point, options, any number of tags, "-", type, source, options
-    found = []
+    found: list[MountPoint] = []
     # by space and newline only, which the kernel escapes in paths: split() would take a carriage return as well
     for line in text.removesuffix(b"\n").split(b"\n"):
         before, _, after = line.partition(b" - ")
@@ -46,7 +46,7 @@ def _unescaped(field: bytes) -> bytes:
 
 def unmount_below(directory: Path) -> list[str]:
     """Unmount all below ``directory``, the last first; busy ones are detached. A line for each that stays."""
-    left = []
+    left: list[str] = []
     for mount in reversed([mount for mount in mount_points() if directory in mount.path.parents]):
         if _umount(mount.path, _UMOUNT_NOFOLLOW) != 0:
             error = _umount(mount.path, _UMOUNT_NOFOLLOW | _MNT_DETACH)

@@ -62,8 +62,8 @@ async def private_daemon(**options: str) -> AsyncIterator[PrivateDaemon]:
         yield daemon
     finally:
         await daemon.__aexit__(None, None, None)
-    if left := left_on_host(home, daemon.namespace):
-        pytest.fail("left by the daemon:\n" + "\n".join(left), pytrace=False)
+        if left := left_on_host(home, daemon.namespace):
+            pytest.fail("left by the daemon:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(scope="session")

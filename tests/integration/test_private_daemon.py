@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from containerd_aio import pipes, spec
 from containerd_aio.cli.busybox import IMAGE_NAME
 from containerd_aio.private_daemon import DaemonFailedError, PrivateDaemon
 from tests.integration.conftest import CONTAINERD, private_daemon
@@ -123,6 +125,34 @@ async def test_its_namespace_has_its_snapshotter_as_the_default(daemon_of_its_ow
     assert line.split()[1] == f"containerd.io/defaults/snapshotter={daemon.snapshotter}"
 
 
+async def test_its_client_works_in_its_namespace(daemon_of_its_own: PrivateDaemon) -> None:
+    async with daemon_of_its_own.client(rpc_timeout=10) as client:
+        assert client.namespace == daemon_of_its_own.namespace
+        assert await client.list_containers() == []
+
+
+async def test_the_fifos_of_its_clients_go_with_it(archive_path: Path) -> None:
+    async with private_daemon(containerd=CONTAINERD) as daemon, daemon.client() as client:
+        Containers(daemon, archive_path)
+        container = await client.new_container("web", image=IMAGE_NAME, args=SLEEP)
+        task = await container.new_task(stdio=pipes())
+        await task.start()
+        assert task.stdout is not None
+        assert task.stderr is not None
+        async with task.stdout, task.stderr:
+            (paths,) = [made for made in os.walk(Path(daemon.address).parent / "fifo") if made[2]]
+        assert sorted(paths[2]) == ["web-stderr", "web-stdout"]
+
+
+async def test_a_namespace_that_others_may_use_is_warned_of(daemon_of_its_own: PrivateDaemon) -> None:
+    with pytest.warns(UserWarning, match="'default' on a private containerd.*kills") as caught:
+        client = daemon_of_its_own.client(namespace="default")
+    assert caught[0].filename == __file__
+    assert client.namespace == "default"
+    with warnings.catch_warnings(action="error"):
+        assert daemon_of_its_own.client(namespace=daemon_of_its_own.namespace).namespace.startswith("aio-")
+
+
 async def test_native_is_taken_where_overlayfs_is_not_to_be_had(archive_path: Path) -> None:
     disabled = 'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.overlayfs"]'
     async with private_daemon(containerd=CONTAINERD, config=disabled) as daemon:
@@ -190,6 +220,28 @@ async def test_nothing_is_left_after_a_crash(archive_path: Path) -> None:
         made = shim_sockets() - before
         assert len(made) >= 4
     assert not made & shim_sockets()
+
+
+async def test_a_process_that_lost_its_init_and_its_shim_is_ended(archive_path: Path) -> None:
+    # in the host's pid namespace, where the end of the init ends nobody else
+    args = ["sh", "-c", "sleep 1000 & echo $!; exec sleep 2000"]
+    async with private_daemon(containerd=CONTAINERD) as daemon:
+        containers = Containers(daemon, archive_path)
+        async with daemon.client() as client:
+            options = [spec.host_namespace("pid")]
+            container = await client.new_container("web", image=IMAGE_NAME, args=args, options=options)
+            task = await container.new_task(stdio=pipes())
+            await task.start()
+            assert task.stdout is not None
+            assert task.stderr is not None
+            async with task.stdout, task.stderr:
+                stray = os.pidfd_open(int(await task.stdout.receive()))
+            daemon.kill()
+            os.kill(containers.shim("web"), signal.SIGKILL)
+            os.kill(task.pid, signal.SIGKILL)
+    with anyio.fail_after(5):
+        await anyio.wait_readable(stray)
+    os.close(stray)
 
 
 async def test_nothing_is_left_after_an_error_in_the_block(archive_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,22 @@ def test_a_home_is_abandoned_when_its_process_was_killed(place: Path) -> None:
     (home,) = Home.abandoned(str(place))
     assert home.path == path
     home.remove()
+
+
+def test_a_home_that_could_not_be_removed_is_found_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(16, "Device or resource busy", str(path))
+
+    home = Home.make()
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(OSError, match="busy"):
+        home.remove()
+    monkeypatch.undo()
+    (again,) = Home.abandoned(str(home.path.parent))
+    again.remove()
+    assert not home.path.exists()
 
 
 def test_a_link_to_a_lock_is_no_home(place: Path) -> None:

@@ -275,7 +275,5 @@ def test_a_file_that_cannot_be_removed_is_told(
     lines = remove_leftovers(host.home, namespaces)
     monkeypatch.undo()
     path = host.runc / OWN if namespaces else host.home.path
-    assert lines == [
-        f"cannot remove {path}: [Errno 1] Operation not permitted: '{path}'",
-        f"{host.home.path} is kept",
-    ]
+    assert lines[0].startswith(f"cannot remove {path}: [Errno 1] Operation not permitted: '{path}")
+    assert lines[1:] == [f"{host.home.path} is kept"]
