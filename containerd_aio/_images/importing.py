@@ -15,7 +15,7 @@ from containerd_aio._images.fields import parse_json
 from containerd_aio._images.gc_labels import label_tree
 from containerd_aio._images.manifest import parse_index
 from containerd_aio._images.names import name_images
-from containerd_aio._images.records import record_images
+from containerd_aio._images.records import all_or_none
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import Descriptor, ImageInfo
 
@@ -51,13 +51,13 @@ async def import_archive(
         bytes when decompressed, or lacks something that its images need on this machine; if a member's name leads
         outside; or if its images have no name, or no acceptable one
     """
-    async with services.leases.hold():
+    async with all_or_none(services.images) as records, services.leases.hold():
         archive = await store_archive(services.content, source, max_size=max_size)
         targets = name_images(await _targets(services.content, archive), name=name)
         sizes = archive.sizes()
         for target in {target.digest: target for target in targets.values()}.values():
             await label_tree(services.content, target, sizes=sizes)
-        return await record_images(services.images, targets, labels=labels)
+        return await records.store(targets, labels=labels)
 
 
 async def _targets(content: Content, archive: Archive) -> list[Descriptor]:

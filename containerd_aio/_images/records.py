@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,63 +17,71 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 5
 
 
-async def record_images(
-    images: Images, targets: Mapping[str, Descriptor], *, labels: Mapping[str, str] | None = None
-) -> list[ImageInfo]:
-    """Point each name to its target and return the records. A name that exists gets the new target.
+@asynccontextmanager
+async def all_or_none(images: Images) -> AsyncGenerator[Records]:
+    """Give records to store; if the block fails or is cancelled, their names are put back to what they were.
 
-    If this fails or is cancelled, the names are put back to what they were, as far as nobody else changed them.
+    Names that somebody else changed meanwhile are left as they are.
     """
-    before: dict[str, ImageInfo | None] = {}
-    stored: dict[str, ImageInfo] = {}
+    records = Records(images)
     try:
-        for name, target in targets.items():
-            before[name] = await _get(images, name)
-            # Not cut off in the middle: the name could appear just after the cleanup found none.
-            stored[name] = await completed(
-                partial(_put, images, ImageInfo(name, target, labels=labels or {}))
-            )
+        yield records
     except BaseException:
-
-        async def put_all_back() -> None:
-            for name, record in before.items():
-                await _put_back(images, record, stored.get(name) or ImageInfo(name, targets[name]))
-
-        await shielded(put_all_back)
+        await shielded(records.put_back)
         raise
-    return [*stored.values()]
 
 
-async def _get(images: Images, name: str) -> ImageInfo | None:
-    try:
-        return await images.get(name)
-    except NotFoundError:
-        return None
+class Records:
+    """The names that were given, and what each of them stood for before."""
 
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self._before: dict[str, ImageInfo | None] = {}
+        self._ours: dict[str, ImageInfo] = {}
 
-async def _put(images: Images, record: ImageInfo) -> ImageInfo:
-    """Update the record or, where there is none, create it; others may create or delete it meanwhile."""
-    fields = ["target", *(f"labels.{key}" for key in record.labels)]
-    for _ in range(_ATTEMPTS - 1):
+    async def store(
+        self, targets: Mapping[str, Descriptor], *, labels: Mapping[str, str] | None = None
+    ) -> list[ImageInfo]:
+        """Point each name to its target and return the records. A name that exists gets the new target."""
+        for name, target in targets.items():
+            self._before[name] = await self._get(name)
+            self._ours[name] = ImageInfo(name, target, labels=labels or {})
+            # Not cut off in the middle: the name could appear just after it was put back.
+            await completed(partial(self._put, self._ours[name]))
+        return [self._ours[name] for name in targets]
+
+    async def put_back(self) -> None:
+        """Undo what was done to the names. What fails in it leaves a good image under its name."""
+        for name, ours in self._ours.items():
+            with suppress(ContainerdError):
+                await self._put_one_back(self._before[name], ours)
+
+    async def _get(self, name: str) -> ImageInfo | None:
         try:
-            return await images.update(record, *fields)
+            return await self._images.get(name)
         except NotFoundError:
+            return None
+
+    async def _put(self, record: ImageInfo) -> None:
+        """Update the record or, where there is none, create it; others may create or delete it meanwhile."""
+        fields = ["target", *(f"labels.{key}" for key in record.labels)]
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(NotFoundError):
+                self._ours[record.name] = await self._images.update(record, *fields)
+                return
             with suppress(AlreadyExistsError):
-                return await images.create(record)
-    return await images.update(record, *fields)
+                self._ours[record.name] = await self._images.create(record)
+                return
+        self._ours[record.name] = await self._images.update(record, *fields)
 
-
-async def _put_back(images: Images, before: ImageInfo | None, ours: ImageInfo) -> None:
-    """Undo what was done to a name, or may have been. What fails here leaves a good image under the name."""
-    with suppress(ContainerdError):
-        now = await _get(images, ours.name)
+    async def _put_one_back(self, before: ImageInfo | None, ours: ImageInfo) -> None:
+        now = await self._get(ours.name)
         if now is None or now.target.digest != ours.target.digest:
             return
         if ours.updated_at_ns is not None and now.updated_at_ns != ours.updated_at_ns:
             return  # somebody else stored the same image after us
         if before is None:
-            await images.delete(ours.name, target=ours.target)
+            await self._images.delete(ours.name, target=ours.target)
         else:
-            await images.update(
-                before, *(("target", "labels") if before.labels != now.labels else ("target",))
-            )
+            fields = ("target", "labels") if before.labels != now.labels else ("target",)
+            await self._images.update(before, *fields)

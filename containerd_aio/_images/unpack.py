@@ -58,7 +58,8 @@ async def unpack(services: Services, target: Descriptor, *, snapshotter: str) ->
     """Make the snapshots of an image's layers and return the top one's name: the image's chain id.
 
     ``None`` is for an image without layers. Layers that are unpacked already are not touched. If this fails or
-    is cancelled, no active snapshot is left, and the layers that were finished go with the next collection.
+    is cancelled, no active snapshot is left, and the layers that were finished go with the next collection, or
+    stay with the image if they were all.
 
     :raises InvalidArgumentError: if a layer is not what the image's configuration says, or a document is damaged;
         also if the daemon has no such snapshotter

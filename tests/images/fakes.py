@@ -14,11 +14,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, M
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
 
+from containerd_aio._transport.completion import shielded
 from containerd_aio.errors import (
     AlreadyExistsError,
     DataLossError,
@@ -270,10 +272,11 @@ class FakeLeases:
             yield Lease(lease)
         finally:
             _lease.reset(token)
-            # The request is on its way before anything can cut it off; only its answer may be missed.
-            del self._daemon.held[lease]
-            with anyio.CancelScope(shield=True):
-                await self._daemon.step("leases.delete")
+            await shielded(partial(self._release, lease))
+
+    async def _release(self, lease: str) -> None:
+        await self._daemon.step("leases.delete")
+        del self._daemon.held[lease]
 
     async def add_resource(self, lease_id: str, resource: LeaseResource) -> None:
         await self._daemon.step("leases.add_resource")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from containerd_aio._images.records import record_images
+from containerd_aio._images.records import all_or_none
 from containerd_aio.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from containerd_aio.types import Descriptor, ImageInfo
 from tests.images.fakes import FakeDaemon, was_cut
@@ -31,15 +31,22 @@ def names(daemon: FakeDaemon) -> dict[str, Descriptor]:
     return {name: record.target for name, record in daemon.records.items()}
 
 
+async def record(
+    daemon: FakeDaemon, targets: dict[str, Descriptor], *, labels: dict[str, str] | None = None
+) -> list[ImageInfo]:
+    async with all_or_none(daemon.services.images) as records:
+        return await records.store(targets, labels=labels)
+
+
 async def test_new_names_are_created_and_old_ones_pointed_anew(daemon: FakeDaemon) -> None:
-    stored = await record_images(daemon.services.images, {"old": target("1"), "new": target("2")})
+    stored = await record(daemon, {"old": target("1"), "new": target("2")})
     assert [record.name for record in stored] == ["old", "new"]
     assert names(daemon) == {"old": target("1"), "new": target("2")}
     assert daemon.records["old"].labels == {"kept": "yes"}
 
 
 async def test_labels_are_added_to_those_there_are(daemon: FakeDaemon) -> None:
-    await record_images(daemon.services.images, {"old": target("1"), "new": target("1")}, labels={"a": "b"})
+    await record(daemon, {"old": target("1"), "new": target("1")}, labels={"a": "b"})
     assert daemon.records["old"].labels == {"kept": "yes", "a": "b"}
     assert daemon.records["new"].labels == {"a": "b"}
 
@@ -55,7 +62,20 @@ async def test_a_failure_puts_the_names_back(daemon: FakeDaemon, monkeypatch: py
     monkeypatch.setattr(daemon.images, "create", refuse_second)
     wanted = {"old": target("1"), "first": target("1"), "second": target("1")}
     with pytest.raises(UnavailableError):
-        await record_images(daemon.services.images, wanted)
+        await record(daemon, wanted)
+    assert names(daemon) == {"old": target("0")}
+
+
+async def test_a_failure_after_all_was_stored_puts_the_names_back_too(daemon: FakeDaemon) -> None:
+    """As when an import is cancelled while its lease is given back."""
+
+    async def fail_late() -> None:
+        async with all_or_none(daemon.services.images) as records:
+            await records.store({"old": target("1"), "new": target("1")})
+            raise UnavailableError("too late")
+
+    with pytest.raises(UnavailableError):
+        await fail_late()
     assert names(daemon) == {"old": target("0")}
 
 
@@ -63,9 +83,9 @@ async def test_a_failure_puts_the_names_back(daemon: FakeDaemon, monkeypatch: py
 async def test_a_cancellation_at_any_step_puts_the_names_back(daemon: FakeDaemon, natively: bool) -> None:
     before = dict(names(daemon))
     wanted = {"old": target("1"), "new": target("1")}
-    record = partial(record_images, daemon.services.images, wanted, labels={"a": "b"})
+    work = partial(record, daemon, wanted, labels={"a": "b"})
     for step in range(1, 100):
-        if not await was_cut(daemon, step, record, natively=natively):
+        if not await was_cut(daemon, step, work, natively=natively):
             break
         assert names(daemon) == before, f"after step {step}"
         assert daemon.records["old"].labels == {"kept": "yes"}
@@ -86,7 +106,7 @@ async def test_what_somebody_else_stored_meanwhile_is_not_put_back(
 
     monkeypatch.setattr(daemon.images, "create", fail_after_anothers_success)
     with pytest.raises(UnavailableError):
-        await record_images(daemon.services.images, {"old": target("1"), "new": target("1")})
+        await record(daemon, {"old": target("1"), "new": target("1")})
     assert names(daemon) == {"old": target("1")}
 
 
@@ -108,7 +128,7 @@ async def test_a_name_that_others_create_and_delete_meanwhile_is_tried_again(
 ) -> None:
     monkeypatch.setattr(daemon.images, "update", raising(NotFoundError("gone"), 2, daemon.images.update))
     monkeypatch.setattr(daemon.images, "create", raising(AlreadyExistsError("here"), 2, daemon.images.create))
-    await record_images(daemon.services.images, {"old": target("1")})
+    await record(daemon, {"old": target("1")})
     assert names(daemon) == {"old": target("1")}
 
 
@@ -118,4 +138,4 @@ async def test_trying_again_has_an_end(daemon: FakeDaemon, monkeypatch: pytest.M
         daemon.images, "create", raising(AlreadyExistsError("here"), 99, daemon.images.create)
     )
     with pytest.raises(NotFoundError):
-        await record_images(daemon.services.images, {"old": target("1")})
+        await record(daemon, {"old": target("1")})
