@@ -93,9 +93,9 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
-        return dict(value)
+        return dict(cast("Mapping[str, str]", value))
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
     return _object(value) if dataclasses.is_dataclass(value) else value
 
 

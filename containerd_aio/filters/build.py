@@ -54,7 +54,7 @@ def _conditions(path: tuple[str, ...], wanted: Wanted) -> Iterator[tuple[tuple[s
             yield from _conditions((*path, part), deeper)
     elif isinstance(wanted, bool):
         yield path, equals(_WORDS[wanted])
-    elif isinstance(wanted, str | int):
+    elif isinstance(wanted, str | int):  # pyright: ignore[reportUnnecessaryIsInstance]  # not all callers check types
         yield path, equals(str(wanted))
     else:
         raise TypeError(

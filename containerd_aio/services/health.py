@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -42,7 +42,7 @@ class Health:
         return self._watch(service)
 
     @asynccontextmanager
-    async def _watch(self, service: str) -> AsyncIterator[AsyncIterator[bool]]:
+    async def _watch(self, service: str) -> AsyncGenerator[AsyncIterator[bool], None]:
         request = api.HealthCheckRequest(service=service)
         async with self._caller.server_stream(
             _SERVICE + "Watch", request, api.HealthCheckResponse, about=_about(service)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from containerd_aio import events
@@ -34,11 +34,14 @@ from containerd_aio.events import (
     to_json,
 )
 from containerd_aio.types import AnyValue, Mount, Runtime
-from tests.events.payloads import payloads
+from tests.events.payloads import CLASSES, payloads, payloads_of
 
 
-@given(payloads)
-def test_a_payload_survives_its_bytes(payload: Payload) -> None:
+@pytest.mark.parametrize("cls", CLASSES)
+@settings(max_examples=30)
+@given(st.data())
+def test_a_payload_survives_its_bytes(cls: type[Payload], data: st.DataObject) -> None:
+    payload = data.draw(payloads_of(cls))
     assert decode(encode(payload)) == payload
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from containerd_aio._api.containerd.services.containers import v1 as api
 from containerd_aio._transport.call import Caller
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.filters import modernize, where
+from containerd_aio.filters import modernize, parse, where
 from containerd_aio.filters.characters import quote
 from containerd_aio.services import Services
 from tests.filters.oracle import BAD, BAD_EXPRESSIONS, GOOD, GOOD_EXPRESSIONS
 
 pytestmark = pytest.mark.integration
+
+PIECES = (
+    "a", "b1", "_", ".", ",", "==", "!=", "~=", "=", '"', "/", "|", " ", "\\", r"\n", r"\"", r"\/", r"\x41", r"\400",
+    r"\u00e9", "\n", "\t", "é", "\x85", "\u200b", "\x01", "\ufffd", "a==b", '"x"', "~=/x/", "$",
+)  # fmt: skip
+"""What random filters are made of."""
 
 
 async def taken(caller: Caller, text: str) -> bool:
@@ -37,6 +45,18 @@ async def test_the_daemon_takes_what_is_good(services: Services, text: str) -> N
 @pytest.mark.parametrize("text", BAD.values(), ids=list(BAD))
 async def test_the_daemon_refuses_what_is_bad(services: Services, text: str) -> None:
     assert not await taken(services.caller, text)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=9).map("".join))
+async def test_parser_and_daemon_agree(services: Services, text: str) -> None:
+    verdict = True
+    try:
+        parse(text)
+    except InvalidArgumentError as refused:
+        assume("regular expression" not in str(refused))  # the daemon takes those, and matches nothing
+        verdict = False
+    assert await taken(services.caller, text) is verdict
 
 
 async def test_the_daemon_takes_what_modernize_makes_of_2017(services: Services) -> None:

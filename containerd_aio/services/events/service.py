@@ -6,7 +6,7 @@ makes containerd 1.6 crash. A bad filter ends the stream with UNKNOWN.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -97,7 +97,7 @@ class Events:
         return self._stream(filters)
 
     @asynccontextmanager
-    async def _stream(self, filters: tuple[str, ...]) -> AsyncIterator[AsyncIterator[RawEvent]]:
+    async def _stream(self, filters: tuple[str, ...]) -> AsyncGenerator[AsyncIterator[RawEvent], None]:
         request = api.SubscribeRequest(filters=[*filters])
         async with self._caller.server_stream(_SERVICE + "Subscribe", request, Envelope) as envelopes:
             yield RawEvents(envelopes)

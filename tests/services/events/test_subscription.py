@@ -343,6 +343,7 @@ async def test_two_tasks_may_share_one(events: Events, exchange: Exchange) -> No
         async with events.subscribe() as subscription, anyio.create_task_group() as group:
             group.start_soon(read, subscription)
             group.start_soon(read, subscription)
+            await wait_all_tasks_blocked()
             for pid in range(20):
                 exchange.send("/tasks/start", TaskStart("web", pid))
     assert seen == set(range(20))
