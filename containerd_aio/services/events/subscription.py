@@ -103,7 +103,7 @@ class Subscription:
         if self._closed:
             raise RuntimeError("this subscription was closed; subscribe again")
         if self._inbox is None:
-            self._inbox = _Inbox.begin(self._open_stream, self._knock_topic, self._max_lag)
+            self._inbox = _Inbox(self._open_stream, self._knock_topic, self._max_lag)
         return self._inbox
 
     def __del__(self) -> None:
@@ -118,7 +118,7 @@ class _Inbox:
     No memory stream of anyio's: its halves warn when they are collected before the one who would close them.
     """
 
-    def __init__(self, knock_topic: str, max_lag: int) -> None:
+    def __init__(self, open_stream: OpenStream, knock_topic: str, max_lag: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[RawEvent] = deque()
         self._awaited: anyio.Event | None = None
@@ -128,15 +128,9 @@ class _Inbox:
         self._scope = anyio.CancelScope()
         self._ended = False
         self._failure: BaseException | None = None
-        self._background: Background | None = None
-
-    @classmethod
-    def begin(cls, open_stream: OpenStream, knock_topic: str, max_lag: int) -> _Inbox:
-        inbox = cls(knock_topic, max_lag)
-        inbox._background = Background.start(
-            lambda: inbox._fill(open_stream), name="subscription", crashed=inbox._fail
+        self._background = Background.start(
+            lambda: self._fill(open_stream), name="subscription", crashed=self._fail
         )
-        return inbox
 
     async def _fill(self, open_stream: OpenStream) -> None:
         try:
@@ -203,8 +197,7 @@ class _Inbox:
         return self._queue.popleft()
 
     async def aclose(self) -> None:
-        if self._background is not None:
-            await self._background.aclose()
+        await self._background.aclose()
         # A task that was cancelled before its first step never came to its end by itself.
         self._end()
         self._queue.clear()
