@@ -39,8 +39,9 @@ def decode(cls: type[M], data: bytes | bytearray | memoryview) -> M:
     As protobuf has it: a scalar that comes twice counts the last time, a sub-message that comes twice is
     merged, unknown fields and enum values are kept.
 
-    :raises DecodeError: if they are not one: cut off, not UTF-8, a known field with another wire type, groups,
-        field number 0, oversized numbers, or messages nested more than 100 deep
+    :raises DecodeError: if they are not one: cut off, not UTF-8, a known field with another wire type, a map
+        entry with a third field, groups, field number 0, oversized numbers, or messages nested more than 100
+        deep
     :raises TypeError: if this is no generated message class
     """
     if type(data) is not bytes:

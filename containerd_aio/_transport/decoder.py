@@ -192,7 +192,7 @@ def _read_map_entry(field: Field, key: Kind) -> list[str]:
     lines = [
         *_read_stop("end"),
         f"entry_end = stop; key = {key.zero}; value = {_zero(field)}",
-        # Entries are the key and then the value; the loop takes whatever else there may be, in any order.
+        # Entries are the key and then the value; the loop takes them in any other order.
         f"if pos < entry_end and buf[pos] == {key_tag}:",
         *indent(["pos += 1", *read_key, f"if pos < entry_end and buf[pos] == {value_tag}:"]),
         *indent(["pos += 1", *read_value], 2),
@@ -202,10 +202,7 @@ def _read_map_entry(field: Field, key: Kind) -> list[str]:
         *indent(read_key, 2),
         f"    elif entry_tag == {value_tag}:",
         *indent(read_value, 2),
-        "    else:",
-        "        if entry_tag > 127: entry_tag, pos = read_tag(buf, pos - 1)",
-        "        if entry_tag >> 3 in (1, 2): raise WireError(f'an entry has wire type {entry_tag & 7}')",
-        "        pos = skip(buf, pos, entry_end, entry_tag)",
+        "    else: raise WireError('an entry has more than a key and a value of its types')",
         "if pos != entry_end: raise WireError(ENDS_EARLY)",
     ]
     if field.kind.name == "message":

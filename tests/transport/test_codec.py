@@ -173,8 +173,9 @@ def test_a_damaged_message_is_refused_or_means_the_same(value: Value, data: st.D
         ),
         pytest.param(KillRequest, b"\x1a\x01\x01", "KillRequest.signal: it has wire type 2", id="no list"),
         pytest.param(
-            Container, b"\x12\x02\x08\x01", "Container.labels: an entry has wire type 0", id="entry"
+            Container, b"\x12\x02\x08\x01", "Container.labels: an entry has more", id="entry"
         ),
+        pytest.param(Container, b"\x12\x02\x18\x01", "Container.labels: an entry has more", id="third field"),
         pytest.param(KillRequest, b"\x2b\x2c", "field 5>: wire type 3 (groups", id="group"),
         pytest.param(KillRequest, b"\x2f", "field 5>: wire type 7", id="no wire type"),
         pytest.param(KillRequest, b"\x0a\xff\xff\xff\xff\x0f", "more than 2 GiB", id="size"),
@@ -229,8 +230,8 @@ def test_maps_count_as_a_level_of_their_own() -> None:
 def test_many_unknown_fields_take_linear_time() -> None:
     data = b"\x98\x06\x01" * 300_000
     assert encode(decode(KillRequest, data)) == data
-    merged = (b"\x92\x01\x04" + b"\xf8\x7f\x01\x00"[:3] + b"\x00")[:0]
-    assert merged == b""
+    child = b"\x92\x01\x03\xf8\x3e\x01"  # of which all others are merged into the first
+    assert encode(decode(Everything, child * 300_000)) == b"\x92\x01" + varint(900_000) + child[3:] * 300_000
 
 
 # What is kept
