@@ -53,7 +53,6 @@ class Home:
         try:
             for directory in (home.root, home.state, home.temporary, home.fifos):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            home.log.write_bytes(b"")  # a root that was given may hold an older one
         except OSError:
             home.remove()
             raise
@@ -70,7 +69,7 @@ class Home:
     @property
     def log(self) -> Path:
         """What containerd writes to stdout and stderr."""
-        return self.root / "containerd.log"
+        return self.path / "containerd.log"
 
     def read_log(self) -> str:
         """The log's text so far."""

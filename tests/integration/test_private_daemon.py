@@ -171,6 +171,18 @@ async def test_a_given_root_is_kept_and_used_again(tmp_path: Path, archive_path:
         assert ctr(second.address, first.namespace, "tasks", "ls", "-q") == []
 
 
+async def test_a_root_in_use_is_refused_and_left_alone(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = temporary / "root"
+    async with private_daemon(containerd=CONTAINERD, root=str(root)) as first:
+        monkeypatch.setattr("containerd_aio.private_daemon._daemon.START_SECONDS", 0.5)
+        with anyio.fail_after(20), pytest.raises(DaemonFailedError, match="gave no answer in"):
+            await PrivateDaemon(containerd=CONTAINERD, root=root).__aenter__()
+        assert ctr(first.address, first.namespace, "tasks", "ls", "-q") == []
+        assert sorted(os.listdir(temporary)) == sorted([Path(first.address).parent.name, "root"])
+
+
 async def test_added_configuration_counts_and_the_own_one_stays() -> None:
     added = '[debug]\nlevel = "debug"\n[grpc]\naddress = "/nowhere.sock"\n'
     async with private_daemon(containerd=CONTAINERD, config=added) as daemon:
