@@ -45,8 +45,10 @@ class Events:
         gets an ``EventsLostError`` behind the last of them. The knocks of this library (``/containerd-aio/…``)
         are never yielded.
 
-        :raises InvalidArgumentError: if a filter cannot be parsed
+        :raises InvalidArgumentError: if a filter cannot be parsed, or ``max_lag`` is less than 1
         """
+        if max_lag < 1:
+            raise InvalidArgumentError(f"max_lag must be at least 1; it is {max_lag}")
         knock_topic = new_topic()
         wanted = [self._in_namespace(text, all_namespaces) for text in filters or ("",)]
         return Subscription(

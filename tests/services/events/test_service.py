@@ -125,3 +125,8 @@ async def test_a_bad_filter_is_refused_before_any_call(events: Events, exchange:
     with pytest.raises(InvalidArgumentError, match=r"\^$"):
         events.subscribe("topic==/tasks/exit")
     assert exchange.subscribed == []
+
+
+async def test_a_reader_that_may_not_lag_at_all_is_refused(events: Events) -> None:
+    with pytest.raises(InvalidArgumentError, match="at least 1"):
+        events.subscribe(max_lag=0)

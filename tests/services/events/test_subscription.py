@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
@@ -26,7 +28,7 @@ from containerd_aio.errors import (
     PermissionDeniedError,
 )
 from containerd_aio.events import Event, TaskPaused, TaskResumed, TaskStart, UnknownEvent, encode
-from containerd_aio.services.events import Events, Subscription, subscription
+from containerd_aio.services.events import Events, RawEvent, Subscription, subscription
 from containerd_aio.services.events.knock import new_topic
 from tests.services.events.exchange import Exchange, exchanging, topics
 from tests.services.serving import serving
@@ -288,6 +290,24 @@ async def test_a_refused_stream_is_told(events: Events, exchange: Exchange, ente
     subscription = events.subscribe()
     with anyio.fail_after(5), pytest.raises(InvalidArgumentError, match="parse error"):
         await (subscription.__aenter__() if entered else anext(subscription))
+
+
+async def test_a_bug_is_told_to_the_reader_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(AbstractAsyncContextManager[AsyncIterator[RawEvent]]):
+        async def __aenter__(self) -> AsyncIterator[RawEvent]:
+            raise ValueError("bug")
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            """Never reached."""
+
+    async def publish() -> None:
+        """Nobody hears it."""
+
+    subscription = Subscription(Broken, publish, knock_topic=new_topic())
+    with anyio.fail_after(5), pytest.raises(ValueError, match="bug"):
+        await anext(subscription)
+    await subscription.aclose()
+    assert "'subscription' crashed" in caplog.text
 
 
 async def test_where_publish_is_refused_it_cannot_be_entered(events: Events, exchange: Exchange) -> None:
