@@ -233,7 +233,7 @@ class PrivateDaemon:
 
     async def _prepare(self) -> None:
         """Ask it what works here, and make the namespace with its defaults."""
-        connection = Connection(Address.parse(self.address), rpc_timeout=START_SECONDS)
+        connection = Connection(Address.parse(self.address), rpc_timeout=None)
         try:
             caller = connection.caller(self._namespace)
             overlayfs = await Introspection(caller).plugins(

@@ -106,7 +106,7 @@ def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subpr
 
     :raises OSError: if no process can be made
     """
-    guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+    guard = [sys.executable or "python3", "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
     paths = {"--config": config, "--address": home.socket, "--root": home.root, "--state": home.state}
     options = [word for option, path in paths.items() for word in (option, os.fspath(path))]
     return subprocess.Popen(

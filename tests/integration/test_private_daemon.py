@@ -104,6 +104,18 @@ async def test_stop_ends_a_daemon_that_hears_no_sigterm(
         _ = daemon_of_its_own.pid
 
 
+async def test_a_frozen_daemon_is_told_when_it_is_started(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = temporary / "containerd"
+    frozen.write_text("#!/bin/sh\nkill -STOP $$\n")
+    frozen.chmod(0o755)
+    monkeypatch.setattr("containerd_aio.private_daemon._daemon.START_SECONDS", 0.3)
+    with anyio.fail_after(20), pytest.raises(DaemonFailedError, match="gave no answer in"):
+        await PrivateDaemon(containerd=str(frozen)).__aenter__()
+    assert os.listdir(temporary) == ["containerd"]
+
+
 async def test_its_paths_are_private_and_short(daemon_of_its_own: PrivateDaemon) -> None:
     home = Path(daemon_of_its_own.address).parent
     assert home.stat().st_mode & 0o777 == 0o700
