@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from containerd_aio._session import Session
+from containerd_aio._session import Session, defaults_of
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio.container import Container
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
@@ -33,8 +33,6 @@ from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, Ru
 from containerd_aio.types.identifier import check_identifier
 
 _SPEC = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
-DEFAULT_RUNTIME = "io.containerd.runc.v2"
-DEFAULT_SNAPSHOTTER = "overlayfs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +80,7 @@ class NewContainer:
 
 async def new_container(session: Session, wanted: NewContainer) -> Container:
     """Create the container. If it fails or is cancelled, neither record nor snapshot stays."""
-    labels = (await session.services.namespaces.get(session.namespace)).labels
+    defaults = await defaults_of(session.services, session.namespace)
     image, config = wanted.image, None
     if image is not None:
         config = await image.config()
@@ -91,13 +89,10 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         complete = True
     except RootfsNeeded:
         spec, complete = default_spec(wanted.id, session.namespace), False
-    snapshotter = (
-        wanted.snapshotter or labels.get("containerd.io/defaults/snapshotter") or DEFAULT_SNAPSHOTTER
-    )
-    runtime = wanted.runtime or labels.get("containerd.io/defaults/runtime") or DEFAULT_RUNTIME
+    snapshotter = wanted.snapshotter or defaults.snapshotter
     info = ContainerInfo(
         id=wanted.id,
-        runtime=Runtime(runtime, wanted.runtime_options),
+        runtime=Runtime(wanted.runtime or defaults.runtime, wanted.runtime_options),
         spec=_stored(spec),
         image=None if image is None else image.name,
         labels=wanted.labels,

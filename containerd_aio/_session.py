@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from containerd_aio._exits.watcher import ExitWatcher
+from containerd_aio.errors import NotFoundError
 from containerd_aio.services import Services
+
+_DEFAULTS: Final = "containerd.io/defaults/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +23,21 @@ class Session:
     exits: ExitWatcher
     namespace: str
     fifo_dir: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a namespace uses where nothing is said, as containerd's own client has it."""
+
+    snapshotter: str = "overlayfs"
+    runtime: str = "io.containerd.runc.v2"
+
+
+async def defaults_of(services: Services, namespace: str) -> Defaults:
+    """Return what a namespace's labels name as default (``containerd.io/defaults/snapshotter``, ``…/runtime``)."""
+    try:
+        labels = (await services.namespaces.get(namespace)).labels
+    except NotFoundError:
+        return Defaults()
+    named = {name: value for name in ("snapshotter", "runtime") if (value := labels.get(_DEFAULTS + name))}
+    return Defaults(**named)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import ssl as tls
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import anyio
 
@@ -16,11 +16,14 @@ from containerd_aio._capture import MAX_OUTPUT, captured
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
 from containerd_aio._images.importing import import_archive
+from containerd_aio._images.reference import normalize_name
+from containerd_aio._images.source import ArchiveSource
 from containerd_aio._new_container import NewContainer, new_container
 from containerd_aio._session import Session
 from containerd_aio._transport.address import Address
 from containerd_aio._transport.connection import Connection
 from containerd_aio.container import Container
+from containerd_aio.errors import NotFoundError
 from containerd_aio.image import Image
 from containerd_aio.services import Services
 from containerd_aio.services.containers import Containers
@@ -194,27 +197,35 @@ class Client:
 
     async def import_images(
         self,
-        source: str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes],
+        source: ArchiveSource,
         *,
         name: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> list[Image]:
         """Import the images of an archive: an OCI layout or what ``docker save`` writes, as tar, also gzipped.
 
         ``source`` is a path, the bytes, a binary file or a stream. ``name`` names the image of an archive that
-        holds one without a name. Existing names are set to what comes. If it fails or is cancelled, the images
+        holds one without a name. Existing names are set to what comes. ``labels`` go on the image records. If it fails or is cancelled, the images
         stay as they were.
 
         :raises InvalidArgumentError: if it is no such archive, is truncated, or has a wrong digest
         """
-        services = self._session.services
-        return [Image(self._session, info) for info in await import_archive(services, source, name=name)]
+        infos = await import_archive(self._session.services, source, name=name, labels=labels)
+        return [Image(self._session, info) for info in infos]
 
     async def image(self, name: str) -> Image:
-        """Return an image that is there.
+        """Return an image that is there, by its name as stored or as people write it (``busybox``).
 
         :raises NotFoundError: if there is none of that name
         """
-        return Image(self._session, await self._session.services.images.get(name))
+        images = self._session.services.images
+        try:
+            return Image(self._session, await images.get(name))
+        except NotFoundError:
+            full_name = normalize_name(name)
+            if full_name == name:
+                raise
+        return Image(self._session, await images.get(full_name))
 
     async def list_images(self, *filters: str) -> list[Image]:
         """Return the images that match any of the filters; all, if there are none."""

@@ -7,16 +7,13 @@ it never changes, and is read once; ``info()`` asks what the name stands for now
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from containerd_aio._images.manifest import Manifest
 from containerd_aio._images.resolve import find_manifest, read_config
-from containerd_aio._images.unpack import chain_ids, default_snapshotter, unpack
+from containerd_aio._images.unpack import chain_ids, unpack
+from containerd_aio._session import Session, defaults_of
 from containerd_aio.errors import NotFoundError
 from containerd_aio.types import Descriptor, ImageConfig, ImageInfo
-
-if TYPE_CHECKING:
-    from containerd_aio._session import Session
 
 
 class Image:
@@ -134,7 +131,7 @@ class Image:
         return self._manifest
 
     async def _snapshotter(self, name: str | None) -> str:
-        return name or await default_snapshotter(self._session.services, self._session.namespace)
+        return name or (await defaults_of(self._session.services, self._session.namespace)).snapshotter
 
     def __repr__(self) -> str:
         return f"<Image {self.name!r} {self.target.digest}>"

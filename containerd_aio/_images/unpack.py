@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from containerd_aio.services import Services
     from containerd_aio.services.snapshots import Snapshotter
 
-DEFAULT_SNAPSHOTTER: Final = "overlayfs"
 
-_DEFAULT_LABEL: Final = "containerd.io/defaults/snapshotter"
 _SNAPSHOT_REF: Final = "containerd.io/snapshot.ref"
 _UNCOMPRESSED: Final = "containerd.io/uncompressed"
 _GC_SNAPSHOT: Final = "containerd.io/gc.ref.snapshot."
@@ -43,15 +41,6 @@ def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
     for diff_id in diff_ids:
         chain.append(f"sha256:{sha256(f'{chain[-1]} {diff_id}'.encode()).hexdigest()}" if chain else diff_id)
     return tuple(chain)
-
-
-async def default_snapshotter(services: Services, namespace: str) -> str:
-    """Return the snapshotter that a namespace's label names, else ``overlayfs``, as containerd's client does."""
-    try:
-        labels = (await services.namespaces.get(namespace)).labels
-    except NotFoundError:
-        return DEFAULT_SNAPSHOTTER
-    return labels.get(_DEFAULT_LABEL) or DEFAULT_SNAPSHOTTER
 
 
 async def unpack(services: Services, target: Descriptor, *, snapshotter: str) -> str | None:

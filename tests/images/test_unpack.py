@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from containerd_aio._images.importing import import_archive
-from containerd_aio._images.unpack import chain_ids, default_snapshotter, unpack
+from containerd_aio._images.unpack import chain_ids, unpack
+from containerd_aio._session import defaults_of
 from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, UnknownError
 from containerd_aio.types import ImageInfo, Mount, SnapshotKind
 from tests.images.archives import OciArchive, config_of, digest, layer, oci_archive
@@ -264,7 +265,7 @@ async def test_the_default_snapshotter_is_the_namespaces(
     daemon: FakeDaemon, labels: dict[str, str], name: str
 ) -> None:
     daemon.namespace_labels.update(labels)
-    assert await default_snapshotter(daemon.services, "any") == name
+    assert (await defaults_of(daemon.services, "any")).snapshotter == name
 
 
 async def test_the_default_snapshotter_of_an_unknown_namespace_is_containerds(
@@ -274,4 +275,4 @@ async def test_the_default_snapshotter_of_an_unknown_namespace_is_containerds(
         raise NotFoundError(f"namespace {name} not found")
 
     monkeypatch.setattr(daemon.namespaces, "get", unknown)
-    assert await default_snapshotter(daemon.services, "any") == "overlayfs"
+    assert (await defaults_of(daemon.services, "any")).snapshotter == "overlayfs"

@@ -16,7 +16,8 @@ import anyio
 import pytest
 
 from containerd_aio._images.importing import import_archive
-from containerd_aio._images.unpack import default_snapshotter, unpack
+from containerd_aio._images.unpack import unpack
+from containerd_aio._session import defaults_of
 from containerd_aio.cli.busybox import IMAGE_NAME, busybox_archive
 from containerd_aio.errors import ContainerdError, InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
@@ -328,8 +329,8 @@ async def test_an_unknown_snapshotter_is_told(services: Services, daemon: Privat
 async def test_the_namespaces_label_names_the_default_snapshotter(
     services: Services, daemon: PrivateDaemon, namespace: str
 ) -> None:
-    assert await default_snapshotter(services, namespace) == daemon.snapshotter
-    assert await default_snapshotter(services, "never-seen") == "overlayfs"
+    assert (await defaults_of(services, namespace)).snapshotter == daemon.snapshotter
+    assert (await defaults_of(services, "never-seen")).snapshotter == "overlayfs"
 
 
 async def test_an_image_object_does_it_all(services: Services, daemon: PrivateDaemon, namespace: str) -> None:
