@@ -35,7 +35,7 @@ async def dial(address: Address, *, tls: ssl.SSLContext | None, limit: float | N
         protocol.abort()
         raise
     if not protocol.usable:
-        raise ConnectionLostError(_no_http2(address, protocol))
+        raise ConnectionLostError(_no_http2(address, protocol, tls))
     return protocol
 
 
@@ -101,10 +101,14 @@ def _why_no_tcp(error: OSError | UnicodeError) -> str:
             return str(error)
 
 
-def _no_http2(address: Address, protocol: ClientProtocol) -> str:
+def _no_http2(address: Address, protocol: ClientProtocol, tls: ssl.SSLContext | None) -> str:
     hint = f"; {_TCP_HINT}" if address.path is None else ""
     if protocol.greeting.startswith(b"HTTP/1"):
         return f"{address} speaks HTTP/1, not gRPC: it is not containerd{hint}"
     if protocol.greeting and not protocol.spoke_http2:
         return f"{address} speaks something else than gRPC: it is not containerd{hint}"
-    return f"{address} accepted the connection and closed it: {protocol.processor.closed_because}{hint}"
+    reason = protocol.processor.closed_because
+    if tls is not None and not protocol.greeting:
+        # With TLS 1.3 our side of the handshake is over before the server has judged our certificate.
+        reason = f"{reason}; does it want a client certificate?"
+    return f"{address} accepted the connection and closed it: {reason}{hint}"
