@@ -22,8 +22,9 @@ from containerd_aio.services.content_blob import (
     open_blob,
     read_whole,
 )
-from containerd_aio.services.content_ingest import ContentWriter, abort, about_ingest, open_writer
+from containerd_aio.services.content_ingest import abort, open_writer
 from containerd_aio.services.content_source import Source, source_of
+from containerd_aio.services.content_writer import ContentWriter, about_ingest
 from containerd_aio.types import ContentInfo, IngestStatus
 from containerd_aio.types.digest import check_digest
 

@@ -6,7 +6,7 @@ counted here, and whole blobs can be verified while they pass.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -85,7 +85,7 @@ class ContentReader:
 @asynccontextmanager
 async def open_blob(
     caller: Caller, digest: str, *, offset: int = 0, size: int = 0, verify: bool = False
-) -> AsyncIterator[BlobChunks]:
+) -> AsyncGenerator[BlobChunks, None]:
     """Read a blob, or a range of it (``size`` 0: to the end)."""
     _check_range(offset, size)
     if verify and (offset or size):

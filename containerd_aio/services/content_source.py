@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import anyio.lowlevel
 
 from containerd_aio.errors import DataLossError, InvalidArgumentError
-from containerd_aio.services.content_ingest import ContentWriter
+from containerd_aio.services.content_writer import ContentWriter
 from containerd_aio.types.digest import Digester
 
 _BLOCK: Final = 1 << 20
@@ -51,8 +51,6 @@ class BytesSource:
         await writer.write(self._view[start:])
 
     async def _begins_as(self, writer: ContentWriter) -> bool:
-        if writer.offset > self.size:
-            return False
         if writer.offset == self.size and writer.digest == self.digest:
             return True
         try:

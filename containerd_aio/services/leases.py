@@ -12,7 +12,7 @@ import math
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -111,7 +111,7 @@ class Leases:
         id: str | None = None,
         labels: Mapping[str, str] | None = None,
         expires_in: float | None = DAY,
-    ) -> AsyncIterator[Lease]:
+    ) -> AsyncGenerator[Lease, None]:
         """Make a lease, hold with it all that the block touches, and delete it when the block ends.
 
         Inside of another ``hold()`` on the same connection and namespace the outer lease serves: it is what the
