@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import cast
@@ -119,7 +119,7 @@ class Task(Process):
             await self._session.services.tasks.resume(self.id)
 
     @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
+    async def paused(self) -> AsyncGenerator[None]:
         """Freeze the container for the length of the block, and restore the state it was found in.
 
         The state is restored also when the block fails or is cancelled; a task found paused stays paused.

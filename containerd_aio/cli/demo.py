@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -97,7 +97,7 @@ async def _follow(name: str, stream: ByteReceiveStream) -> None:
 
 
 @asynccontextmanager
-async def _recorded(client: Client) -> AsyncIterator[Sequence[Event]]:
+async def _recorded(client: Client) -> AsyncGenerator[Sequence[Event]]:
     """Collect all events for the length of the block."""
     seen: list[Event] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -78,7 +78,7 @@ async def run_container(order: Order, *, address: str | None, namespace: str | N
 
 
 @asynccontextmanager
-async def _connected(address: str | None, namespace: str | None, private: bool) -> AsyncIterator[Client]:
+async def _connected(address: str | None, namespace: str | None, private: bool) -> AsyncGenerator[Client]:
     async with AsyncExitStack() as stack:
         if private:
             if address is not None and "CONTAINERD_ADDRESS" not in os.environ:
