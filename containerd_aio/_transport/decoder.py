@@ -7,7 +7,8 @@ Every function has the same names in it::
     state  the message's __dict__       tag   field number << 3 | wire type
     value  what was read                stop  where a sized value ends
 
-A position may run beyond ``end`` within a number; that is found when the loop has ended, and harmless till then.
+What says that it is longer than the bytes that are left is read all the same, and found one step later: then
+``pos`` is beyond ``end``, or the bytes are at an end. Nothing that was read by then is ever seen.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _source(fields: list[Field]) -> Iterator[str]:
     yield "                tag, pos = read_tag(buf, start)"
     yield from indent(_choice([field for field in fields if field.number >= 16]), 4)
     yield "            if tag >> 3 in NUMBERS: raise WireError(f'it has wire type {tag & 7}')"
-    yield "            pos = skip(buf, pos, end, tag)"
+    yield "            pos = skip(buf, pos, tag)"
     # A bytearray, because adding to bytes takes quadratic time.
     yield "            unknown = state.get('_unknown_fields')"
     yield "            if unknown is None: unknown = state['_unknown_fields'] = bytearray()"
@@ -138,10 +139,8 @@ def _branches(field: Field) -> Iterator[tuple[int, list[str]]]:
     """The tags that this field may come with, each with the code that reads it."""
     own_tag, sized_tag = field.number << 3 | field.kind.wire, field.number << 3 | SIZED
     if field.key is not None:
-        yield (
-            sized_tag,
-            [*_get_or_make(field, "{}"), *_while_it_lasts(sized_tag, _read_map_entry(field, field.key))],
-        )
+        entries = _while_it_lasts(sized_tag, _read_map_entry(field, field.key))
+        yield sized_tag, [*_get_or_make(field, "{}"), *entries]
     elif field.repeated:
         get_list = _get_or_make(field, "[]")
         yield own_tag, [*get_list, *_while_it_lasts(own_tag, [*_read_value(field), "values.append(value)"])]
@@ -155,7 +154,7 @@ def _branches(field: Field) -> Iterator[tuple[int, list[str]]]:
 def _read_single(field: Field) -> list[str]:
     target = f"state['{field.name}']"
     if field.kind.name in ("string", "bytes"):
-        return _read_scalar(field.kind, field.name, target, "end")
+        return _read_scalar(field.kind, field.name, target)
     return [*_read_value(field, merge=f"state.get('{field.name}')"), f"{target} = value"]
 
 
@@ -175,10 +174,10 @@ def _while_it_lasts(tag: int, lines: list[str]) -> list[str]:
 
 def _read_packed(field: Field) -> list[str]:
     return [
-        *_read_stop("end"),
+        *_read_stop(),
         "packed_end = stop",
         "while pos < packed_end:",
-        *indent(_read_value(field, end="packed_end")),
+        *indent(_read_value(field)),
         "    values.append(value)",
         "if pos != packed_end: raise WireError(ENDS_EARLY)",
     ]
@@ -187,10 +186,10 @@ def _read_packed(field: Field) -> list[str]:
 def _read_map_entry(field: Field, key: Kind) -> list[str]:
     """An entry is a message of its own, with the key as field 1 and the value as field 2."""
     key_tag, value_tag = 1 << 3 | key.wire, 2 << 3 | field.kind.wire
-    read_key = _read_scalar(key, "", "key", "entry_end")
-    read_value = _read_value(field, end="entry_end", depth="depth + 2", merge="value")
+    read_key = _read_scalar(key, "", "key")
+    read_value = _read_value(field, depth="depth + 2", merge="value")
     lines = [
-        *_read_stop("end"),
+        *_read_stop(),
         f"entry_end = stop; key = {key.zero}; value = {_zero(field)}",
         # Entries are the key and then the value; the loop takes them in any other order.
         f"if pos < entry_end and buf[pos] == {key_tag}:",
@@ -214,35 +213,31 @@ def _zero(field: Field) -> str:
     return f"other_{field.name}(0)" if field.kind.name == "enum" else field.kind.zero
 
 
-def _read_value(field: Field, end: str = "end", depth: str = "depth + 1", merge: str = "None") -> list[str]:
+def _read_value(field: Field, depth: str = "depth + 1", merge: str = "None") -> list[str]:
     """Read one value into ``value``; a message is merged into the one that ``merge`` says, if any."""
     if field.kind.name != "message":
-        return _read_scalar(field.kind, field.name, "value", end)
-    return [*_read_stop(end), f"value = decode_{field.name}(buf, pos, stop, {depth}, {merge})", "pos = stop"]
+        return _read_scalar(field.kind, field.name, "value")
+    return [*_read_stop(), f"value = decode_{field.name}(buf, pos, stop, {depth}, {merge})", "pos = stop"]
 
 
-def _read_stop(end: str) -> list[str]:
+def _read_stop() -> list[str]:
     return [
         "stop = buf[pos]; pos += 1",
         "if stop > 127:",
         "    if buf[pos] < 128: stop += (buf[pos] << 7) - 128; pos += 1",
         "    else: stop, pos = read_size(buf, pos - 1)",
         "stop += pos",
-        f"if stop > {end}: raise WireError(ENDS_EARLY)",
     ]
 
 
-def _read_scalar(kind: Kind, field_name: str, target: str, end: str) -> list[str]:
+def _read_scalar(kind: Kind, field_name: str, target: str) -> list[str]:
     if kind.name == "string":
-        return [*_read_stop(end), f"{target} = buf[pos:stop].decode(); pos = stop"]
+        return [*_read_stop(), f"{target} = buf[pos:stop].decode(); pos = stop"]
     if kind.name == "bytes":
-        return [*_read_stop(end), f"{target} = buf[pos:stop]; pos = stop"]
+        return [*_read_stop(), f"{target} = buf[pos:stop]; pos = stop"]
     if kind.packed:
         size = struct.calcsize(kind.packed)
-        return [
-            f"if pos + {size} > {end}: raise WireError(ENDS_EARLY)",
-            f"{target} = unpack_{kind.name}(buf, pos)[0]; pos += {size}",
-        ]
+        return [f"{target} = unpack_{kind.name}(buf, pos)[0]; pos += {size}"]
     return [
         f"{target} = buf[pos]; pos += 1",
         f"if {target} > 127: {target}, pos = read_varint(buf, pos - 1)",

@@ -195,10 +195,10 @@ def read_tag(buf: bytes, pos: int) -> tuple[int, int]:
     return tag, after
 
 
-def skip(buf: bytes, pos: int, end: int, tag: int) -> int:
-    """The position after an unknown field's value.
+def skip(buf: bytes, pos: int, tag: int) -> int:
+    """The position after an unknown field's value, which may be beyond the end of the buffer.
 
-    :raises WireError: if the tag is none, or the value ends beyond ``end``
+    :raises WireError: if the tag is none
     :raises IndexError: if the buffer ends within it
     """
     wire = tag & 7
@@ -213,8 +213,6 @@ def skip(buf: bytes, pos: int, end: int, tag: int) -> int:
         pos += 4 if wire == FIXED32 else 8
     else:
         raise WireError(f"wire type {wire} (groups are not supported)" if wire < 5 else f"wire type {wire}")
-    if pos > end:
-        raise WireError(ENDS_EARLY)
     return pos
 
 

@@ -172,13 +172,15 @@ def test_a_damaged_message_is_refused_or_means_the_same(value: Value, data: st.D
             KillRequest, b"\x0d\0\0\0\0", "KillRequest.container_id: it has wire type 5", id="wire type"
         ),
         pytest.param(KillRequest, b"\x1a\x01\x01", "KillRequest.signal: it has wire type 2", id="no list"),
-        pytest.param(
-            Container, b"\x12\x02\x08\x01", "Container.labels: an entry has more", id="entry"
-        ),
+        pytest.param(Container, b"\x12\x02\x08\x01", "Container.labels: an entry has more", id="entry"),
         pytest.param(Container, b"\x12\x02\x18\x01", "Container.labels: an entry has more", id="third field"),
         pytest.param(KillRequest, b"\x2b\x2c", "field 5>: wire type 3 (groups", id="group"),
         pytest.param(KillRequest, b"\x2f", "field 5>: wire type 7", id="no wire type"),
         pytest.param(KillRequest, b"\x0a\xff\xff\xff\xff\x0f", "more than 2 GiB", id="size"),
+        pytest.param(KillRequest, b"\x0a\x81\x80\x80\x80\x80\x00a", "more than 2 GiB", id="padded size"),
+        pytest.param(KillRequest, b"\x32\x02a", "field 6>: the bytes end", id="cut unknown"),
+        pytest.param(KillRequest, b"\x35\0\0\0", "field 6>: the bytes end", id="cut unknown number"),
+        pytest.param(Everything, b"\xca\x01\x02\x08\x80\x01", "names: the bytes end", id="cut entry"),
         pytest.param(CpuUsage, b"\x22\x02\x01\x80", "CPUUsage.per_cpu: the bytes end", id="cut packed"),
         pytest.param(Envelope, b"\x0a\x02\x08\x80\x18", "Timestamp.seconds: the bytes end", id="inner"),
         pytest.param(
@@ -217,14 +219,24 @@ def test_messages_are_decoded_a_hundred_deep_and_no_deeper() -> None:
         decode(Everything, nested(20_000))
 
 
+def test_an_inner_value_may_not_run_into_the_bytes_after_it() -> None:
+    for data in (b"\x12\x03\x0a\x03k\x12\x01v", b"\x22\x02\x0a\x05runcx", b"\x12\x05\x0a\x01k\x12\x03vvv"):
+        assert not accepts(Container, data)
+        with pytest.raises(DecodeError):
+            decode(Container, data)
+
+
 def test_maps_count_as_a_level_of_their_own() -> None:
     data = b""
     for _ in range(49):
         data = b"\x12" + varint(len(data)) + data
         data = b"\xe2\x01" + varint(len(data)) + data
     assert check_agreement(Everything, data)
+    assert encode(decode(Everything, data)).startswith(b"\xe2\x01")
     outer = b"\x12" + varint(len(data)) + data
     assert not check_agreement(Everything, b"\xe2\x01" + varint(len(outer)) + outer)
+    with pytest.raises(EncodeError, match="nested too deep"):
+        encode(Everything(family={0: decode(Everything, data)}))
 
 
 def test_many_unknown_fields_take_linear_time() -> None:
@@ -266,6 +278,19 @@ def test_empty_keys_and_values_of_maps_are_kept() -> None:
 
 def test_an_entry_may_have_its_value_first_and_twice() -> None:
     assert decode(Container, b"\x12\x09\x12\x01a\x0a\x01k\x12\x01b").labels == {"k": "b"}
+
+
+def test_a_message_that_comes_twice_in_an_entry_is_merged() -> None:
+    data = b"\x52\x0e\x0a\x01k\x12\x03\x0a\x01t\x12\x04\x12\x02vv"
+    assert check_agreement(Container, data)
+    assert decode(Container, data).extensions == {"k": ProtoAny(type_url="t", value=b"vv")}
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 16383, 16384, 2_097_151, 2_097_152])
+def test_values_of_every_size_come_back(size: int) -> None:
+    message = Container(id="x" * size, labels={"k": "v" * size}, spec=ProtoAny(value=b"y" * size))
+    assert decode(Container, encode(message)) == message
+    assert accepts(Container, encode(message))
 
 
 def test_map_entries_go_out_in_the_order_of_the_dictionary() -> None:
