@@ -6,7 +6,7 @@ errors that leave this module are ``ContainerdError``s that name the method and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -100,7 +100,7 @@ class Caller:
             return answer
 
     @asynccontextmanager
-    async def _opened(self, method: str, translation: Translation) -> AsyncIterator[CallStream]:
+    async def _opened(self, method: str, translation: Translation) -> AsyncGenerator[CallStream]:
         stream = self._stream(method, None)
         with ExitStack() as stack:
             with translation:
@@ -112,7 +112,7 @@ class Caller:
     @asynccontextmanager
     async def _server_stream(
         self, method: str, request: betterproto.Message, response: type[R], about: str
-    ) -> AsyncIterator[Incoming[R]]:
+    ) -> AsyncGenerator[Incoming[R]]:
         translation = Translation(self.connection.address, method, about)
         async with self._opened(method, translation) as stream:
             with translation:
@@ -122,7 +122,7 @@ class Caller:
     @asynccontextmanager
     async def _duplex(
         self, method: str, request: type[Q], response: type[R], about: str
-    ) -> AsyncIterator[Duplex[Q, R]]:
+    ) -> AsyncGenerator[Duplex[Q, R]]:
         translation = Translation(self.connection.address, method, about)
         async with self._opened(method, translation) as stream:
             yield Duplex[Q, R](stream, translation, response)

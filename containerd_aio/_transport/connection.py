@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl as tls
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ class Connection:
         return next((protocol for protocol in self._protocols if protocol.usable), None)
 
     @contextmanager
-    def watching(self, call: Interruption) -> Iterator[None]:
+    def watching(self, call: Interruption) -> Generator[None]:
         """Let ``aclose()`` interrupt the call while the block runs. For ``call`` only."""
         self._check_usable()
         self._calls.add(call)

@@ -109,5 +109,5 @@ def to_any(value: AnyValue | None) -> ProtoAny:
 
 def _absent(message: M) -> M:
     # betterproto's mark of a sub-message that stands for a field which is not there.
-    message._serialized_on_wire = False
+    vars(message)["_serialized_on_wire"] = False
     return message

@@ -107,7 +107,7 @@ def _no_http2(address: Address, protocol: ClientProtocol, tls: ssl.SSLContext | 
         return f"{address} speaks HTTP/1, not gRPC: it is not containerd{hint}"
     if protocol.greeting and not protocol.spoke_http2:
         return f"{address} speaks something else than gRPC: it is not containerd{hint}"
-    reason = protocol.processor.closed_because
+    reason = protocol.closed_because
     if tls is not None and not protocol.greeting:
         # With TLS 1.3 our side of the handshake is over before the server has judged our certificate.
         reason = f"{reason}; does it want a client certificate?"

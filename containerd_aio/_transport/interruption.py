@@ -44,8 +44,7 @@ class Interruption(Wrapper):
         if self._error is not None:
             raise self._error
         task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a call must be made in an asyncio task")
+        assert task is not None
         self._inside[task] = task.cancelling()
 
     def __exit__(

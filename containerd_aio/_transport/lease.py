@@ -8,7 +8,7 @@ they outlive the block.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -32,7 +32,7 @@ def current_lease(connection: Connection, namespace: str) -> str | None:
 
 
 @contextmanager
-def lease_scope(connection: Connection, namespace: str, lease: str) -> Iterator[None]:
+def lease_scope(connection: Connection, namespace: str, lease: str) -> Generator[None]:
     """Send ``lease`` with every call of the block on this connection and namespace.
 
     Tasks started in the block send it too, also after the block has ended. An inner scope hides an outer one. A

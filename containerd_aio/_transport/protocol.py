@@ -51,11 +51,16 @@ _H2_CONFIG: Final = H2Configuration(
 _SETTINGS: Final = b"\x04"
 """The type of the frame that every HTTP/2 server sends first, at its fourth byte (RFC 9113, 3.4)."""
 
-_LAST_STREAM: Final = 2**31 - 1
+LAST_STREAM: Final = 2**31 - 1
+"""The highest number of a stream; none is used twice on a connection (RFC 9113, 5.1.1)."""
 
 
 class NotProcessedError(StreamTerminatedError):
     """The server has certainly not looked at the call: it may be made again."""
+
+
+class EndedByServerError(StreamTerminatedError):
+    """The server takes no more messages of the call; all of its answer has come."""
 
 
 class ClientProtocol(H2Protocol):
@@ -64,26 +69,26 @@ class ClientProtocol(H2Protocol):
     ``greeting`` is the beginning of what it said.
     """
 
-    connection: Connection
-    processor: _ClientProcessor
-
     def __init__(self) -> None:
         super().__init__(Handler(), Configuration().__for_client__(), _H2_CONFIG)
         self.settled = asyncio.Event()
         self.gone = asyncio.Event()
         self.greeting = b""
         self._transport: asyncio.Transport | None = None
+        self._streams: _ClientProcessor | None = None
         self._starting: set[Interruption] = set()
-
-    @property
-    def open(self) -> bool:
-        """Whether data can come and go."""
-        return self._transport is not None and self.processor.closed_because is None
 
     @property
     def usable(self) -> bool:
         """Whether new calls may be made on it."""
-        return self.open and not self.processor.retired
+        return (
+            self._streams is not None and self._streams.closed_because is None and not self._streams.retired
+        )
+
+    @property
+    def closed_because(self) -> str | None:
+        """Why nothing comes or goes any more; ``None`` while it does."""
+        return None if self._streams is None else self._streams.closed_because
 
     @property
     def spoke_http2(self) -> bool:
@@ -98,12 +103,12 @@ class ClientProtocol(H2Protocol):
         h2.increment_flow_control_window(_CONNECTION_WINDOW - _INITIAL_WINDOW)
         h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW})
         self.connection = _ClientConnection(h2, self._transport, config=self.config)
-        self.processor = _ClientProcessor(self.handler, self.connection, ended=self._end_starting)
+        self.processor = self._streams = _ClientProcessor(self.handler, self.connection, self._end_starting)
         self.connection.flush()
 
     def data_received(self, data: bytes) -> None:
         """Take in what the server sent; nonsense closes the connection."""
-        if not self.open:
+        if self.closed_because is not None:
             return
         if not self.settled.is_set() and not self._speaks_http2(data):
             return
@@ -158,8 +163,7 @@ class ClientProtocol(H2Protocol):
 
         The socket is closed also if this is cancelled.
         """
-        if self._transport is None:
-            return
+        assert self._transport is not None
         self.processor.close("the connection was closed")
         try:
             with anyio.move_on_after(_CLOSING, shield=True):
@@ -202,7 +206,7 @@ class _ClientProcessor(EventsProcessor):
     """What comes in, brought to the streams. ``retired``: no new streams, the open ones may finish."""
 
     def __init__(
-        self, handler: AbstractHandler, connection: Connection, *, ended: Callable[[str], None]
+        self, handler: AbstractHandler, connection: Connection, ended: Callable[[str], None]
     ) -> None:
         super().__init__(handler, connection)
         self.retired = False
@@ -211,8 +215,8 @@ class _ClientProcessor(EventsProcessor):
 
     def register(self, stream: Stream) -> Callable[[], None]:
         release_from_streams = super().register(stream)
-        if stream.id == _LAST_STREAM:
-            self.retired = True  # stream numbers are never used twice (RFC 9113, 5.1.1)
+        if stream.id == LAST_STREAM:
+            self.retired = True
 
         def release() -> None:
             release_from_streams()
@@ -233,14 +237,9 @@ class _ClientProcessor(EventsProcessor):
     def process_stream_ended(self, event: StreamEnded) -> None:
         super().process_stream_ended(event)
         stream = self.streams.get(event.stream_id)
-        if (
-            stream is not None
-            and stream.wrapper is not None
-            and stream.trailers is not None
-            and stream.closable
-        ):
+        if stream is not None and stream.wrapper is not None and stream.closable:
             # We have not ended our side: who waits to send would wait for ever. What came can still be read.
-            stream.wrapper.cancel(StreamTerminatedError("the server has ended the call"))
+            stream.wrapper.cancel(EndedByServerError("the server has ended the call"))
 
     def process_stream_reset(self, event: StreamReset) -> None:
         stream = self.streams.get(event.stream_id)

@@ -22,7 +22,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError as H2ProtocolError
 
 from containerd_aio._transport.interruption import Interruption
-from containerd_aio._transport.protocol import ClientProtocol
+from containerd_aio._transport.protocol import ClientProtocol, EndedByServerError
 from containerd_aio.errors import (
     AbortedError,
     FailedPreconditionError,
@@ -124,8 +124,8 @@ class CallStream:
         try:
             with self.interruption:
                 return await self._next_message()
-        except StreamTerminatedError:
-            if not self._server_ended():
+        except StreamTerminatedError as exc:
+            if not self._server_ended(exc):
                 raise
             return await self._next_message()  # does not wait: all of it is here
         except (InternalError, ResourceExhaustedError) as exc:
@@ -187,13 +187,17 @@ class CallStream:
         # An answer without messages may have its status in the headers ("trailers only").
         _raise_for_status(dict(stream.trailers or stream.headers or ()))
 
-    def _server_ended(self) -> bool:
+    def _server_ended(self, error: Exception) -> bool:
         stream = self._opened()
-        return stream.trailers is not None or "grpc-status" in dict(stream.headers or ())
+        return (
+            isinstance(error, EndedByServerError)
+            or stream.trailers is not None
+            or "grpc-status" in dict(stream.headers or ())
+        )
 
     def _raise_for_early_end(self, error: Exception) -> None:
         """Tell why the server takes no more messages: its status, or else the connection's end."""
-        if not self._server_ended():
+        if not self._server_ended(error):
             raise error
         stream = self._opened()
         _raise_for_status(dict(stream.trailers or stream.headers or ()))

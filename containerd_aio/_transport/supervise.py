@@ -71,12 +71,15 @@ async def _supervised(
 ) -> None:
     try:
         await run()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as exc:
+    except asyncio.CancelledError as exc:
         task = asyncio.current_task()
         assert task is not None
-        if isinstance(exc, asyncio.CancelledError) and task.cancelling():
+        if task.cancelling():
             raise
-        _log.error("background work %r crashed", name, exc_info=exc)
-        crashed(exc)
+        error: BaseException = exc
+    except Exception as exc:
+        error = exc
+    else:
+        return
+    _log.error("background work %r crashed", name, exc_info=error)
+    crashed(error)

@@ -18,6 +18,7 @@ from containerd_aio import errors
 from containerd_aio._transport.address import Address
 from containerd_aio._transport.codec import DecodeError, EncodeError
 from containerd_aio._transport.details import detail_texts
+from containerd_aio._transport.protocol import NotProcessedError
 from containerd_aio.errors import ContainerdError
 
 _BY_STATUS: Final[Mapping[Status, type[ContainerdError]]] = {
@@ -106,6 +107,10 @@ class Translation:
                 return self._of_status(exc)
             case ContainerdError():
                 return self._error(type(exc), str(exc))
+            case NotProcessedError():
+                return self._error(
+                    errors.ConnectionLostError, f"{exc}; {self.address} has not begun with the call"
+                )
             case StreamTerminatedError():
                 return self._lost(str(exc))
             case TimeoutError():

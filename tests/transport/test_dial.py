@@ -69,6 +69,17 @@ async def test_a_path_through_a_plain_file(socket_path: Path) -> None:
     await connection.aclose()
 
 
+def put_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+async def test_any_other_fault(connect: Connect, socket_path: Path) -> None:
+    put_loop(socket_path)
+    message = await refused(connect())
+    assert message.startswith(f"cannot connect to {socket_path}: ")
+    assert "Too many levels of symbolic links" in message
+
+
 async def test_no_permission(connect: Connect, socket_path: Path) -> None:
     """Root is let through everywhere, so the test drops to the uid of nobody for the attempt."""
     if os.geteuid() != 0:
@@ -167,6 +178,13 @@ async def test_a_host_that_does_not_exist() -> None:
 async def test_a_host_name_that_cannot_be_one() -> None:
     address = Address.parse(f"tcp://{'x' * 64}.example:1")
     assert "the host name is not known" in await refused(Connection(address))
+
+
+async def test_a_tcp_address_that_cannot_be_reached() -> None:
+    """The broadcast address is refused by the kernel itself."""
+    message = await refused(Connection(Address.parse("tcp://255.255.255.255:9")))
+    assert message.startswith("cannot connect to tcp://255.255.255.255:9: ")
+    assert "TLS proxy" in message
 
 
 async def test_plain_tcp_reaches_a_server() -> None:

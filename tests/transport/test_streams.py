@@ -445,7 +445,12 @@ async def test_the_last_answer_stays_though_grpc_go_resets_the_stream_after_it(
 
 
 async def ends_while_we_send(
-    connect: Connect, socket_path: Path, *, status: int, code: ErrorCodes | None
+    connect: Connect,
+    socket_path: Path,
+    *,
+    status: int,
+    code: ErrorCodes | None,
+    trailers_only: bool = False,
 ) -> ContainerdError:
     """Send more than the server's window takes; it ends the call meanwhile. Return the error of ``send()``."""
 
@@ -453,8 +458,11 @@ async def ends_while_we_send(
         peer.begin()
         stream = await peer.call()
         await peer.next(DataReceived)
-        peer.headers(stream)
-        peer.h2.send_headers(stream, [("grpc-status", str(status)), ("grpc-message", "why")], end_stream=True)
+        if trailers_only:
+            peer.headers(stream, ("grpc-status", str(status)), ("grpc-message", "why"), end=True)
+        else:
+            peer.headers(stream)
+            peer.trailers(stream, status, ("grpc-message", "why"))
         if code is not None:
             peer.h2.reset_stream(stream, code)
         peer.flush()
@@ -483,11 +491,32 @@ async def test_a_blocked_send_tells_that_the_server_has_ended_the_call(
     assert type(error) is FailedPreconditionError
 
 
+@pytest.mark.parametrize("trailers_only", [False, True])
 async def test_a_blocked_send_ends_where_the_server_ends_the_call_without_a_reset(
-    connect: Connect, socket_path: Path
+    connect: Connect, socket_path: Path, trailers_only: bool
 ) -> None:
-    error = await ends_while_we_send(connect, socket_path, status=5, code=None)
+    error = await ends_while_we_send(connect, socket_path, status=5, code=None, trailers_only=trailers_only)
     assert type(error) is NotFoundError
+
+
+async def test_a_call_that_the_server_ends_without_a_status(connect: Connect, socket_path: Path) -> None:
+    async def play(peer: Peer) -> None:
+        peer.begin()
+        stream = await peer.call()
+        peer.headers(stream)
+        peer.data(stream, framed(WriteContentResponse(offset=1)), end=True)
+        await peer.next(Event)
+        await anyio.sleep_forever()
+
+    async with listening(socket_path, play), write(connect()) as call:
+        with anyio.fail_after(5):
+            answer = await call.receive()
+            assert answer is not None
+            assert answer.offset == 1
+            with pytest.raises(InternalError, match="without a status"):
+                await call.receive()
+            with pytest.raises(InternalError, match="without a status"):
+                await call.send(WriteContentRequest())
 
 
 async def test_a_send_cancelled_before_it_began_may_be_repeated(connect: Connect, socket_path: Path) -> None:

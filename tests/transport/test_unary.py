@@ -470,6 +470,25 @@ async def test_a_reset_stream_ends_only_its_own_call(connect: Connect, socket_pa
             assert await version(connection) == ANSWER
 
 
+async def test_a_stream_that_breaks_the_protocol_ends_only_its_own_call(
+    connect: Connect, socket_path: Path
+) -> None:
+    async def play(peer: Peer) -> None:
+        peer.begin()
+        stream = await peer.request()
+        peer.headers(stream)
+        # A window update that overflows the stream's window: h2 resets the stream.
+        peer.raw(b"\0\0\4\x08\0" + stream.to_bytes(4, "big") + (2**31 - 1).to_bytes(4, "big"))
+        await goes_on_answering(peer)
+
+    async with listening(socket_path, play, silent):
+        connection = connect()
+        with anyio.fail_after(5):
+            with pytest.raises(ConnectionLostError, match="broke the protocol on this stream"):
+                await version(connection)
+            assert await version(connection) == ANSWER
+
+
 async def test_after_a_graceful_goaway_the_call_finishes_and_the_next_one_connects_anew(
     connect: Connect, socket_path: Path
 ) -> None:
@@ -503,6 +522,34 @@ async def test_after_a_graceful_goaway_the_call_finishes_and_the_next_one_connec
             await closed.wait()
 
 
+async def test_when_the_numbers_of_streams_are_used_up_the_next_call_connects_anew(
+    connect: Connect, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand calls a second use them up in twelve days."""
+    monkeypatch.setattr("containerd_aio._transport.protocol.LAST_STREAM", 5)
+    ended = anyio.Event()
+
+    async def first(peer: Peer) -> None:
+        try:
+            await answers(peer)
+        finally:
+            ended.set()
+
+    async def second(peer: Peer) -> None:
+        peer.begin()
+        peer.headers(await peer.request(), ("grpc-status", "5"), end=True)
+        await peer.next(Event)
+
+    async with listening(socket_path, first, second):
+        connection = connect()
+        with anyio.fail_after(5):
+            for _ in range(3):
+                assert await version(connection) == ANSWER
+            await ended.wait()
+            with pytest.raises(NotFoundError):
+                await version(connection)
+
+
 async def test_a_call_that_goaway_says_was_not_looked_at_is_made_again(
     connect: Connect, socket_path: Path
 ) -> None:
@@ -529,8 +576,11 @@ async def test_a_refused_stream_is_made_again_once(connect: Connect, socket_path
             peer.reset(stream, ErrorCodes.REFUSED_STREAM)
 
     async with listening(socket_path, refuses):
-        with anyio.fail_after(5), pytest.raises(ConnectionLostError, match="refused"):
+        with anyio.fail_after(5), pytest.raises(ConnectionLostError) as caught:
             await version(connect())
+    assert str(caught.value) == (
+        f"Version/Version of the daemon: the server refused the stream; {socket_path} has not begun with the call"
+    )
     assert calls == 2
 
 
@@ -658,6 +708,29 @@ async def test_the_servers_own_deadline_is_the_same(
         peer.headers(stream, ("grpc-status", str(status)), ("grpc-message", text), end=True)
 
     assert type(await failure(connect, socket_path, answer)) is DeadlineExceededError
+
+
+async def test_what_comes_for_a_cancelled_call_is_passed_over(connect: Connect, socket_path: Path) -> None:
+    """The server may have answered, or reset the stream, before it hears of our reset."""
+    cancel = anyio.Event()
+
+    async def play(peer: Peer) -> None:
+        peer.begin()
+        stream = await peer.request()
+        cancel.set()
+        await peer.was_reset()
+        number = stream.to_bytes(4, "big")
+        peer.raw(b"\0\0\1\0\0" + number + b"x" + b"\0\0\4\3\0" + number + bytes(4))
+        await goes_on_answering(peer)
+
+    async with listening(socket_path, play):
+        connection = connect()
+        with anyio.fail_after(5):
+            call = asyncio.create_task(version(connection))
+            await cancel.wait()
+            call.cancel()
+            await asyncio.wait([call])
+            assert await version(connection) == ANSWER
 
 
 async def test_a_cancelled_call_is_reset_at_once(connect: Connect, socket_path: Path) -> None:
