@@ -124,20 +124,34 @@ def varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-numbers = st.integers(0, 2**64 - 1) | st.integers(0, 300)
-tags = st.integers(0, 40 * 8) | st.integers(0, 2**32 - 1)
-pieces = st.one_of(
-    st.tuples(tags.map(varint), numbers.map(varint)).map(b"".join),
-    st.tuples(tags.map(varint), st.binary(max_size=20).map(lambda data: varint(len(data)) + data)).map(
-        b"".join
-    ),
-    st.tuples(tags.map(varint), st.binary(min_size=4, max_size=8)).map(b"".join),
-)
+@st.composite
+def field_like(draw: st.DrawFn) -> bytes:
+    """A tag and a value of the kind that the tag says; both may be of no class."""
+    number = draw(st.integers(1, 33) | st.integers(0, 2**29 - 1))
+    wire = draw(st.sampled_from([0, 0, 1, 2, 2, 2, 5, 5, 3, 4, 6, 7]))
+    if wire in (1, 5):
+        return varint(number << 3 | wire) + draw(st.binary(min_size=8 if wire == 1 else 4, max_size=8))
+    if wire != 2:
+        return varint(number << 3 | wire) + varint(draw(st.integers(0, 2**64 - 1) | st.integers(0, 300)))
+    content = draw(st.binary(max_size=8) | st.lists(field_like(), max_size=3).map(b"".join))
+    return varint(number << 3 | wire) + varint(len(content)) + content
 
 
-@given(any_class, st.lists(pieces, max_size=8).map(b"".join))
+@given(any_class, st.lists(field_like(), max_size=6).map(b"".join))
 def test_bytes_that_look_like_fields_are_refused_or_mean_the_same(cls: type[Message], data: bytes) -> None:
     check_agreement(cls, data)
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 13, 17, 29])
+@given(st.integers(0, 2**64 - 1))
+def test_a_number_of_64_bits_means_the_same_in_fields_of_fewer(number: int, value: int) -> None:
+    assert check_agreement(Everything, varint(number << 3) + varint(value))
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 129, 16383, 16384, 2**31 - 1, 2**31, 2**32 - 1])
+def test_numbers_of_every_size_come_back(value: int) -> None:
+    assert decode(KillRequest, encode(KillRequest(signal=value))).signal == value
+    assert check_agreement(Everything, encode(Everything(sints=[value, -value], a_uint64=value << 32)))
 
 
 @given(everything, st.data())
