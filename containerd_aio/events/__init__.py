@@ -9,10 +9,11 @@
                     ...
 
 The table of topics and payloads is containerd's ``api/events``. A type that is not known here comes as
-`UnknownEvent`, with its bytes.
+`UnknownEvent`, with its bytes. With ``subscribe(on_gap="resume")`` a `Gap` comes where events are missing.
 """
 
 from containerd_aio.events.event import Event, decode, encode, rfc3339, to_json
+from containerd_aio.events.gap import Gap
 from containerd_aio.events.payloads import (
     PAYLOADS,
     TYPE_URLS,
@@ -58,6 +59,7 @@ __all__ = [
     "ContentCreate",
     "ContentDelete",
     "Event",
+    "Gap",
     "ImageCreate",
     "ImageDelete",
     "ImageUpdate",

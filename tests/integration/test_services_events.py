@@ -45,7 +45,7 @@ from tests.events.payloads import payloads
 pytestmark = pytest.mark.integration
 
 
-async def some(subscription: Subscription, count: int) -> list[Event]:
+async def some(subscription: Subscription[Event], count: int) -> list[Event]:
     """The next so many events."""
     return [await anext(subscription) for _ in range(count)]
 

@@ -8,7 +8,7 @@ publishes to it until an event comes back. Everything that is published after th
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import anyio
@@ -43,9 +43,17 @@ async def knock(publish: Callable[[], Awaitable[None]], heard: anyio.Event) -> N
 
     One or two times are usual. The caller sets the bound; what ``publish`` raises comes out.
     """
-    pause = _FIRST_PAUSE
-    while not heard.is_set():
+    for pause in pauses():
+        if heard.is_set():
+            return
         await publish()
         with anyio.move_on_after(pause):
             await heard.wait()
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds to listen after each knock, for ever."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
         pause = min(2 * pause, _LONGEST_PAUSE)

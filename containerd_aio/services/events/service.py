@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Literal, overload
 
 from containerd_aio._api.containerd.services.events import v1 as api
 from containerd_aio._api.containerd.types import Envelope
@@ -17,7 +17,7 @@ from containerd_aio._api.google.protobuf import Empty
 from containerd_aio._transport.call import Caller
 from containerd_aio._transport.convert import to_any, to_timestamp
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.events import Event, Payload, encode
+from containerd_aio.events import Event, Gap, Payload, encode
 from containerd_aio.filters import names_field, where
 from containerd_aio.services.events.knock import PAYLOAD, new_topic
 from containerd_aio.services.events.stream import RawEvent, RawEvents
@@ -34,29 +34,66 @@ class Events:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def subscribe(self, *filters: str, all_namespaces: bool = False, max_lag: int = MAX_LAG) -> Subscription:
+    @overload
+    def subscribe(
+        self,
+        *filters: str,
+        all_namespaces: bool = False,
+        max_lag: int = MAX_LAG,
+        on_gap: Literal["raise"] = "raise",
+    ) -> Subscription[Event]: ...
+
+    @overload
+    def subscribe(
+        self,
+        *filters: str,
+        all_namespaces: bool = False,
+        max_lag: int = MAX_LAG,
+        on_gap: Literal["resume"],
+    ) -> Subscription[Event | Gap]: ...
+
+    def subscribe(
+        self,
+        *filters: str,
+        all_namespaces: bool = False,
+        max_lag: int = MAX_LAG,
+        on_gap: Literal["raise", "resume"] = "raise",
+    ) -> Subscription[Event] | Subscription[Event | Gap]:
         """Return what yields the events that match any of the filters; all without one.
 
         Their fields: ``topic``, ``namespace``, and ``event.<field>`` for texts in the payload, such as
         ``event.container_id`` or ``event.labels.<key>``. Numbers and times cannot be filtered. A filter that
         names no namespace gets the client's own, unless ``all_namespaces`` is set.
 
-        Nothing is sent before it is entered or iterated. A reader that lags more than ``max_lag`` events behind
-        gets an ``EventsLostError`` behind the last of them. The knocks of this library (``/containerd-aio/…``)
-        are never yielded.
+        Nothing is sent before it is entered or iterated. The knocks of this library (``/containerd-aio/…``) are
+        never yielded.
 
-        :raises InvalidArgumentError: if a filter cannot be parsed, or ``max_lag`` is less than 1
+        Events are missed when containerd goes away, when it ends the stream, and when the reader lags more than
+        ``max_lag`` events behind: then the stream is given up, so that containerd's own queue cannot grow.
+        ``on_gap`` says what the reader gets behind the last event before that:
+
+        * ``"raise"``: ``ConnectionLostError``, ``EventsLostError``, or what else ended the stream
+        * ``"resume"``: a `Gap`, once there is a live stream again, and then its events. containerd is tried
+          for ever, with pauses that grow to a second; one that was lagged behind, when the reader has caught up.
+          One gap for each loss; those that the reader did not come to in between are one. Where the
+          subscription was entered, the new stream is proved to be live as the first one was; where it was not,
+          or Publish is refused by now, it is taken for live after a tenth of a second. What is refused for good
+          (a filter, a permission, a closed client) is raised, and so is a failure of the first stream.
+
+        :raises InvalidArgumentError: if a filter cannot be parsed, ``max_lag`` is less than 1, or ``on_gap`` is
+            something else
         """
         if max_lag < 1:
             raise InvalidArgumentError(f"max_lag must be at least 1; it is {max_lag}")
+        if on_gap not in ("raise", "resume"):
+            raise InvalidArgumentError(f'on_gap must be "raise" or "resume"; it is {on_gap!r}')
         knock_topic = new_topic()
         wanted = [self._in_namespace(text, all_namespaces) for text in filters or ("",)]
-        return Subscription(
-            partial(self.stream, *wanted, where(topic=knock_topic)),
-            partial(self.publish_any, knock_topic, PAYLOAD),
-            knock_topic=knock_topic,
-            max_lag=max_lag,
-        )
+        open_stream = partial(self.stream, *wanted, where(topic=knock_topic))
+        publish_knock = partial(self.publish_any, knock_topic, PAYLOAD)
+        if on_gap == "resume":
+            return Subscription[Event | Gap](open_stream, publish_knock, resumes=True, max_lag=max_lag)
+        return Subscription[Event](open_stream, publish_knock, resumes=False, max_lag=max_lag)
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """Publish an event in the client's namespace.

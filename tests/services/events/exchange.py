@@ -28,6 +28,7 @@ class Exchange(api.EventsBase):
         """How many Publish calls are answered and go nowhere, as before containerd registers a subscriber."""
         self.refusal: GRPCError | None = None
         self.publish_hangs = False
+        self.publish_refusal: GRPCError | None = None
         self.subscribed: list[list[str]] = []
         self.published: list[api.PublishRequest] = []
         self.forwarded: list[Envelope] = []
@@ -77,6 +78,8 @@ class Exchange(api.EventsBase):
         self.published.append(request)
         if self.publish_hangs:
             await anyio.sleep_forever()
+        if self.publish_refusal is not None:
+            raise self.publish_refusal
         if len(self.published) > self.lost_at_first:
             self._pass_on(NAMESPACE, request.topic, request.event, 1)
         return Empty()
