@@ -1,20 +1,20 @@
 """Asking containerd for what its events do not tell: after a gap, when an exit is in doubt, and now and then.
 
-Only NOT_FOUND means that a process is gone. UNKNOWN is a shim that did not answer within 2 s: ask again. Any
-other failure leaves the wait open, for the next asking.
+Only NOT_FOUND means that a process is gone. UNKNOWN, or a deadline that passed (containerd 2.3 and later), is a
+shim that did not answer within 2 s: ask again, but let nobody else wait for that. Any other failure leaves the wait
+open, for the next asking.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
 from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._exits.table import ExitTable
-from containerd_aio.errors import ContainerdError, NotFoundError
+from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
 from containerd_aio.types import ProcessRecord, ProcessState
 
 # Up to so many are asked for one by one; more by one List, which costs what some 20 Gets cost (measured on
@@ -34,6 +34,13 @@ class Tasks(Protocol):
     async def list(self) -> list[ProcessRecord]: ...
 
 
+class Findings(NamedTuple):
+    """What asking for many has brought: how many exits, and who must be asked again soon."""
+
+    exits: int
+    unclear: list[ExitRecord]
+
+
 class Inquiry:
     """Asks for processes and writes the answers into their records."""
 
@@ -42,33 +49,34 @@ class Inquiry:
         self._table = table
         self._limit = anyio.Semaphore(_AT_ONCE)
 
-    async def reconcile(self) -> int:
-        """Ask for every process whose exit is unknown; return how many exits were found.
+    async def reconcile(self) -> Findings:
+        """Ask once for every process whose exit is unknown.
 
         :raises ContainerdError: if the List fails
         """
         return await self._ask_all(self._table.unsettled(), RESTARTED)
 
-    async def sweep(self) -> int:
-        """Ask for every process that somebody waits for; return how many exits were found."""
+    async def sweep(self) -> Findings:
+        """Ask once for every process that somebody waits for.
+
+        :raises ContainerdError: if the List fails
+        """
         return await self._ask_all(self._table.awaited(), VANISHED)
 
     async def ask_execs(self, container_id: str) -> None:
-        """Ask for the open execs of a container whose init has ended."""
-        await self._ask_each(self._table.execs_of(container_id), VANISHED)
+        """Ask for the open execs of a container whose init has ended, until each answer is clear."""
+        async with anyio.create_task_group() as asking:
+            for record in self._table.execs_of(container_id):
+                asking.start_soon(self.ask, record)
 
     async def ask(self, record: ExitRecord, why_missing: str = VANISHED) -> None:
         """Ask for one process until containerd gives a clear answer or fails."""
         pause = 0.05
-        while not record.settled:
-            async with self._limit:
-                answer = await self._get(record, why_missing)
-            if answer is None or not self._unclear(record, answer):
-                return
+        while not record.settled and not await self._ask_once(record, why_missing):
             await anyio.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, 2.0)
 
-    async def _ask_all(self, records: list[ExitRecord], why_missing: str) -> int:
+    async def _ask_all(self, records: list[ExitRecord], why_missing: str) -> Findings:
         one_by_one = records
         if len(records) > _FEW:
             listed = {(task.container_id, ""): task for task in await self._tasks.list()}
@@ -77,26 +85,32 @@ class Inquiry:
                 answer = listed.get(record.key)
                 if answer is None or self._unclear(record, answer):
                     one_by_one.append(record)  # the list has no execs, and lacks what it could not read
-        await self._ask_each(one_by_one, why_missing)
-        return sum(record.settled for record in records)
+        unclear: list[ExitRecord] = []
 
-    async def _ask_each(self, records: Iterable[ExitRecord], why_missing: str) -> None:
+        async def ask(record: ExitRecord) -> None:
+            if not await self._ask_once(record, why_missing):
+                unclear.append(record)
+
         async with anyio.create_task_group() as asking:
-            for record in records:
-                asking.start_soon(self.ask, record, why_missing)
+            for record in one_by_one:
+                asking.start_soon(ask, record)
+        return Findings(sum(record.settled for record in records), unclear)
 
-    async def _get(self, record: ExitRecord, why_missing: str) -> ProcessRecord | None:
-        try:
-            return await self._tasks.get(*record.key)
-        except NotFoundError:
-            record.missing(why_missing)
-            if record.settled and not record.key.exec_id:
-                # Nothing else will ever tell of the execs of an init that is gone.
-                for lost in self._table.execs_of(record.key.container_id):
-                    lost.missing(why_missing)
-        except ContainerdError:
-            pass  # not an answer; a lost connection is reconciled when it is back, the sweep finds the rest
-        return None
+    async def _ask_once(self, record: ExitRecord, why_missing: str) -> bool:
+        """Ask, and write the answer into the record; tell whether there was a clear one, or none can be had now."""
+        async with self._limit:
+            if record.settled:
+                return True
+            try:
+                answer = await self._tasks.get(*record.key)
+            except NotFoundError:
+                self._table.missing(record, why_missing)
+                return True
+            except (DeadlineExceededError, UnavailableError):
+                return False
+            except ContainerdError:
+                return True  # a lost connection is reconciled when it is back, the sweep finds the rest
+        return not self._unclear(record, answer)
 
     def _unclear(self, record: ExitRecord, answer: ProcessRecord) -> bool:
         """Write the answer into the record; tell whether containerd must be asked again."""

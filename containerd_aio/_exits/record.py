@@ -42,7 +42,7 @@ class Phase(Enum):
     CREATED = auto()  # it exists, and Start was not called
     STARTING = auto()  # Start is under way
     STARTED = auto()
-    DELETED = auto()  # by us
+    DELETED = auto()  # by us, or by somebody who has made another one of its ids since
 
 
 class Verdict(Enum):
@@ -63,13 +63,13 @@ class ExitRecord:
         "_held",
         "_waiters",
         "deleting",
-        "doubted",
         "key",
         "kill_asked",
         "outcome",
         "passed_over",
         "phase",
         "pid",
+        "start_in_doubt",
         "witness",
     )
 
@@ -81,7 +81,7 @@ class ExitRecord:
         self.witness: Witness | None = None
         self.kill_asked = False
         self.deleting = False  # our own Delete is under way: NOT_FOUND is its doing
-        self.doubted: ExitStatus | None = None
+        self.start_in_doubt = False  # Start got no answer: it may have to be called again
         self.passed_over = False  # a reconciling came while it was CREATING: ask once it is created
         self._held: list[tuple[int, ExitStatus]] = []
         self._waiters: set[asyncio.Future[ExitStatus]] = set()
@@ -124,6 +124,7 @@ class ExitRecord:
     def started(self, pid: int) -> Verdict:
         """Note Start's answer, and judge by it what was held."""
         self.phase = Phase.STARTED
+        self.start_in_doubt = False
         return self._learn(pid)
 
     def start_failed(self, error: Exception) -> None:
@@ -133,6 +134,7 @@ class ExitRecord:
     def start_unanswered(self) -> None:
         """Note that Start's outcome is unknown (the connection was lost): only asking can tell."""
         self.phase = Phase.STARTED
+        self.start_in_doubt = True
 
     def exited(self, pid: int, status: ExitStatus) -> Verdict:
         """Judge an exit event. A doubted one is not believed before containerd was asked."""
@@ -152,18 +154,12 @@ class ExitRecord:
         if self.settled or self.phase is Phase.CREATING or answer.status.state is ProcessState.UNKNOWN:
             return Verdict.DROPPED
         if self.pid is not None and answer.pid not in (0, self.pid):
-            if self.phase is Phase.DELETED:
-                return Verdict.DROPPED
-            return self.lost(
-                ProcessLostError(
-                    f"{self.key} was deleted, and created anew, by somebody else (pid {answer.pid})"
-                )
-            )
+            return Verdict.DROPPED if self.phase is Phase.DELETED else self.replaced()
         if answer.status.exit_status is not None:
             # A stopped process: its own shim says so, so this is no made-up status.
             return self._settle(answer.status.exit_status)
-        if answer.pid and self.phase is Phase.STARTED:
-            return self._learn(answer.pid)
+        if answer.status.state is not ProcessState.CREATED and self.phase in (Phase.CREATED, Phase.STARTED):
+            return self.started(answer.pid)  # by somebody else, or by a Start of ours that got no answer
         return Verdict.DROPPED
 
     def missing(self, why: str) -> Verdict:
@@ -184,6 +180,11 @@ class ExitRecord:
         if exited_at_ns is None:
             return Verdict.DROPPED
         return self._settle(ExitStatus(code, exited_at_ns))
+
+    def replaced(self) -> Verdict:
+        """Note that its ids belong to another process now: whatever is done by them would hit that one."""
+        self.phase = Phase.DELETED
+        return self._settle(ProcessLostError(f"{self.key} was deleted, and created anew, by somebody else"))
 
     def lost(self, error: Exception) -> Verdict:
         """Write that the exit can no longer be learned."""
@@ -220,7 +221,6 @@ class ExitRecord:
     def _believe(self, pid: int, status: ExitStatus) -> Verdict:
         made_up = status.code in _MADE_UP and not self.kill_asked
         if pid == 0 or made_up or status.exited_at_ns is None:
-            self.doubted = status
             return Verdict.DOUBTED
         return self._settle(status)
 
@@ -228,7 +228,6 @@ class ExitRecord:
         if self.settled:
             return Verdict.DROPPED
         self.outcome = outcome
-        self.doubted = None
         self._held.clear()
         self.release()
         self._wake(outcome)

@@ -8,10 +8,9 @@ million tasks in a day remembers none of them at night.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, Verdict
-from containerd_aio.errors import ProcessLostError
 from containerd_aio.types import ExitStatus
 
 
@@ -19,39 +18,60 @@ class ExitTable:
     """Pairs every report with the process that it is about, whichever comes first."""
 
     def __init__(self) -> None:
-        self._by_key: dict[ProcessKey, tuple[_Reference, ...]] = {}
+        # By container and by exec. Tuples are replaced, never changed, and lists made with list() before they are
+        # walked: the collector may drop a reference between any two lines, and (before Python 3.12) at any
+        # allocation of a container.
+        self._by_container: dict[str, dict[str, tuple[_Reference, ...]]] = {}
         self._failure: Exception | None = None
 
     def __len__(self) -> int:
-        return sum(len(references) for references in self._by_key.values())
+        containers = list(self._by_container.values())
+        return sum(len(references) for processes in containers for references in list(processes.values()))
 
     def track(self, key: ProcessKey) -> ExitRecord:
         """Begin the record of a process that is about to be created or loaded."""
         record = ExitRecord(key)
         if self._failure is not None:
             record.fail_waits(self._failure)
-        self._by_key[key] = (*self._by_key.get(key, ()), _Reference(record, self._drop))
+        reference = _Reference(record, self._drop)
+        processes = self._by_container.setdefault(key.container_id, {})
+        processes[key.exec_id] = (*_living(processes.get(key.exec_id, ())), reference)
+        self._by_container[key.container_id] = (
+            processes  # again: the collector may have emptied and dropped it
+        )
         return record
 
     def discard(self, record: ExitRecord) -> None:
         """Forget a record whose process was not created, or that is kept already under another."""
         record.release()
-        for reference in self._by_key.get(record.key, ()):
+        for reference in self._references(record.key):
             if reference() is record:
                 self._drop(reference)
 
     def created(self, record: ExitRecord, pid: int) -> Verdict:
-        """Note that containerd created the process: an older one of these ids was deleted by somebody else."""
-        for older in self.records(record.key):
-            if older is not record and older.phase is not Phase.CREATING:
-                older.lost(ProcessLostError(f"{record.key} was deleted, and created anew, by somebody else"))
+        """Note that containerd created the process: an older one of these ids was deleted by somebody else.
+
+        One that was begun later is the same process, loaded while the answer of its Create was under way.
+        """
+        later = False
+        for other in self.records(record.key):
+            if other is record:
+                later = True
+            elif other.phase is not Phase.CREATING:
+                same = pid == other.pid if pid and other.pid else later
+                if not same:
+                    other.replaced()
         return record.created(pid)
 
     def known(self, record: ExitRecord, pid: int) -> ExitRecord | None:
-        """Return the record that is kept already for the process that ``record`` was begun to load."""
+        """Return the record that is kept already for the process that ``record`` was begun to load.
+
+        A shim that does not answer has pid 0 (UNKNOWN): nothing says that it is another process.
+        """
         for other in self.records(record.key):
             gone_or_unmade = other.phase in (Phase.CREATING, Phase.DELETED)
-            if other is not record and not gone_or_unmade and other.pid in (None, pid):
+            same = other.pid in (None, pid) or (not pid and not other.settled)
+            if other is not record and not gone_or_unmade and same:
                 return other
         return None
 
@@ -59,14 +79,21 @@ class ExitTable:
         """Take an exit event; return the records for which it may be made up, to be asked about."""
         return [record for record in self.records(key) if record.exited(pid, status) is Verdict.DOUBTED]
 
+    def missing(self, record: ExitRecord, why: str) -> None:
+        """Take a NOT_FOUND. Nothing else will ever tell of the execs of an init that is gone."""
+        record.missing(why)
+        if record.settled and not record.key.exec_id and record.phase is not Phase.DELETED:
+            for lost in self.execs_of(record.key.container_id):
+                lost.missing(why)
+
     def records(self, key: ProcessKey) -> list[ExitRecord]:
         """Return the records of these ids, oldest first."""
-        references = self._by_key.get(key, ())
-        return [record for reference in references if (record := reference()) is not None]
+        return [record for reference in self._references(key) if (record := reference()) is not None]
 
     def execs_of(self, container_id: str) -> list[ExitRecord]:
         """Return the open execs of a container."""
-        return [r for r in self.unsettled() if r.key.container_id == container_id and r.key.exec_id]
+        processes = self._by_container.get(container_id, {})
+        return [record for record in _open(_records(processes)) if record.key.exec_id]
 
     def init_ended(self, container_id: str) -> bool:
         """Tell whether the init that is known for this container has ended."""
@@ -78,13 +105,7 @@ class ExitTable:
 
         One that is still being created is passed over and marked: nobody can tell anything of it yet.
         """
-        found: list[ExitRecord] = []
-        for record in self._all():
-            if record.phase is Phase.CREATING:
-                record.passed_over = True
-            elif not record.settled and record.phase is not Phase.DELETED:
-                found.append(record)
-        return found
+        return _open(self._all())
 
     def awaited(self) -> list[ExitRecord]:
         """Return the processes that somebody waits for: those that the sweep looks after."""
@@ -98,20 +119,47 @@ class ExitTable:
             record.release()
 
     def _all(self) -> Iterator[ExitRecord]:
-        for references in tuple(self._by_key.values()):
-            for reference in references:
-                record = reference()
-                if record is not None:
-                    yield record
+        for processes in list(self._by_container.values()):
+            yield from _records(processes)
+
+    def _references(self, key: ProcessKey) -> tuple[_Reference, ...]:
+        return self._by_container.get(key.container_id, {}).get(key.exec_id, ())
 
     def _drop(self, reference: weakref.ref[ExitRecord]) -> None:
-        # Also called by the collector, between any two lines above: tuples are replaced, never changed.
         assert isinstance(reference, _Reference)
-        kept = tuple(other for other in self._by_key.get(reference.key, ()) if other is not reference)
+        container_id, exec_id = reference.key
+        processes = self._by_container.get(container_id)
+        if processes is None:
+            return
+        kept = tuple(other for other in _living(processes.get(exec_id, ())) if other is not reference)
         if kept:
-            self._by_key[reference.key] = kept
+            processes[exec_id] = kept
         else:
-            self._by_key.pop(reference.key, None)
+            processes.pop(exec_id, None)
+        if not processes:
+            self._by_container.pop(container_id, None)
+
+
+def _living(references: tuple[_Reference, ...]) -> tuple[_Reference, ...]:
+    return tuple(reference for reference in references if reference() is not None)
+
+
+def _records(processes: dict[str, tuple[_Reference, ...]]) -> Iterator[ExitRecord]:
+    for references in list(processes.values()):
+        for reference in references:
+            record = reference()
+            if record is not None:
+                yield record
+
+
+def _open(records: Iterable[ExitRecord]) -> list[ExitRecord]:
+    found: list[ExitRecord] = []
+    for record in records:
+        if record.phase is Phase.CREATING:
+            record.passed_over = True
+        elif not record.settled and record.phase is not Phase.DELETED:
+            found.append(record)
+    return found
 
 
 class _Reference(weakref.ref[ExitRecord]):

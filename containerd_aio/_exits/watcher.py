@@ -19,7 +19,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from containerd_aio._exits.inquiry import Inquiry, Tasks
+from containerd_aio._exits.inquiry import VANISHED, Findings, Inquiry, Tasks
 from containerd_aio._exits.record import ExitRecord, ProcessKey, Verdict
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
@@ -57,6 +57,7 @@ class ExitWatcher:
         self._inquiry = Inquiry(tasks, self.table)
         self._namespace = namespace
         self._witnessed = witnessed
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._background: Background | None = None
         self._asking: TaskGroup | None = None
         self._loss: Exception | None = None  # why there is no stream
@@ -74,8 +75,11 @@ class ExitWatcher:
         than that one try.
 
         :raises ConnectionLostError: if containerd cannot be reached
-        :raises ClientClosedError: after ``aclose()``
+        :raises ClientClosedError: after ``aclose()``, also one that comes meanwhile
+        :raises RuntimeError: from another event loop than that of the first call
         """
+        self.check_loop()
+        self._loop = asyncio.get_running_loop()
         if self._end is not None:
             raise copy.copy(self._end) from self._end.__cause__
         if self._background is None:
@@ -90,6 +94,24 @@ class ExitWatcher:
             if self._loss is not None:
                 raise copy.copy(self._loss) from self._loss
             await self._changed.wait()
+
+    def check_loop(self) -> None:
+        """Refuse to be used from another event loop: what it resolves belongs to its own.
+
+        :raises RuntimeError: from another event loop, or from none
+        """
+        if self._loop not in (None, asyncio.get_running_loop()):
+            raise RuntimeError(
+                "this client belongs to another event loop: make one for each loop, inside of it"
+            )
+
+    def wait(self, record: ExitRecord) -> asyncio.Future[ExitStatus]:
+        """Return a Future of how the process ends, the caller's own.
+
+        :raises RuntimeError: from another event loop, or from none
+        """
+        self.check_loop()
+        return record.wait()
 
     def track(self, container_id: str, exec_id: str = "") -> ExitRecord:
         """Begin to follow a process that is about to be created or loaded."""
@@ -130,16 +152,29 @@ class ExitWatcher:
     def deleted(self, record: ExitRecord, code: int, exited_at_ns: int | None) -> None:
         """Note the answer of our own Delete, which tells the status, mostly."""
         record.deleted(code, exited_at_ns)
+        loop = asyncio.get_running_loop()
         if not record.settled:
             error = ProcessLostError(f"{record.key} was deleted, and containerd did not tell how it ended")
-            asyncio.get_running_loop().call_later(_LATE_EVENT, record.lost, error)
+            loop.call_later(_LATE_EVENT, record.lost, error)
         if not record.key.exec_id:
             for exec_record in self.table.execs_of(record.key.container_id):
-                exec_record.missing("its task was deleted")
+                loop.call_later(_LATE_EVENT, exec_record.missing, "its task was deleted")
 
     async def ask(self, record: ExitRecord) -> None:
-        """Ask containerd for the process's status once, and settle its waits by the answer."""
+        """Ask containerd for the process's status, and settle its waits by the answer.
+
+        Asks again while the shim does not answer; the caller sets the bound.
+        """
         await self._inquiry.ask(record)
+
+    async def ask_execs(self, container_id: str) -> None:
+        """Ask for the open execs of a container whose task is about to be deleted: afterwards nobody knows them."""
+        with anyio.move_on_after(_EXEC_GRACE):
+            await self._inquiry.ask_execs(container_id)
+
+    def missing(self, record: ExitRecord) -> None:
+        """Note that containerd answered NOT_FOUND for the process."""
+        self.table.missing(record, VANISHED)
 
     def doubt(self, record: ExitRecord) -> None:
         """Have containerd asked soon; where there is no stream now, it is asked when there is one again."""
@@ -147,11 +182,19 @@ class ExitWatcher:
             self._asking.start_soon(self._inquiry.ask, record)
 
     async def aclose(self) -> None:
-        """End the stream and fail the waits that are open; none of them was cancelled, none hangs."""
-        self._end = ClientClosedError("the client is closed")
-        self.table.fail(ClientClosedError("the client was closed before the process ended"))
+        """End the stream and fail the waits that are open; none of them was cancelled, none hangs.
+
+        :raises RuntimeError: from another event loop
+        """
+        self.check_loop()
+        self._close()
         if self._background is not None:
             await self._background.aclose()
+
+    def _close(self) -> None:
+        self._end = ClientClosedError("the client is closed")
+        self.table.fail(ClientClosedError("the client was closed before the process ended"))
+        self._set_state(live=False, loss=self._end)  # who waits for the stream is told, too
 
     # -- the stream ----------------------------------------------------------------------------------------
 
@@ -162,10 +205,14 @@ class ExitWatcher:
                 await self._follow()
             except* ContainerdError as group:
                 error = _first(group)
-                if self._live:
+                if isinstance(error, ClientClosedError):
+                    self._close()
+                elif self._live:
                     pause = 0.0
                     _log.warning("lost the event stream of namespace %r: %s", self._namespace, error)
                 self._set_state(live=False, loss=error)
+            if self._end is not None:
+                return
             # A group that ends by an error ends so also when it was cancelled at the same moment.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -178,21 +225,18 @@ class ExitWatcher:
         topic = new_topic()
         exits = where(namespace=self._namespace, topic="/tasks/exit")
         self._hurry = anyio.Event()
-        try:
-            async with (
-                self._events.stream(exits, where(topic=topic)) as stream,
-                anyio.create_task_group() as group,
-            ):
-                heard = anyio.Event()
-                group.start_soon(self._attach, topic, heard)
-                async for event in stream:
-                    if event.topic == topic:
-                        heard.set()
-                    else:
-                        self._dispatch(event)
-                raise ConnectionLostError("containerd ended the event stream")
-        finally:
-            self._asking = None
+        async with (
+            self._events.stream(exits, where(topic=topic)) as stream,
+            anyio.create_task_group() as group,
+        ):
+            heard = anyio.Event()
+            group.start_soon(self._attach, topic, heard)
+            async for event in stream:
+                if event.topic == topic:
+                    heard.set()
+                else:
+                    self._dispatch(event)
+            raise ConnectionLostError("containerd ended the event stream")
 
     async def _attach(self, topic: str, heard: anyio.Event) -> None:
         if not await self._knocked(topic, heard, _KNOCK_PATIENCE):
@@ -201,16 +245,24 @@ class ExitWatcher:
             )
         async with anyio.create_task_group() as asking:
             self._asking = asking
-            # What there is to ask for was tracked before; whoever comes from now on is heard.
-            self._set_state(live=True, loss=None)
-            found = await self._reconciled()
-            _log.info("attached to namespace %r, reconciled %d", self._namespace, found)
-            while True:
-                if heard.is_set():
-                    await anyio.sleep(_SWEEP)
-                else:
-                    await self._knocked(topic, heard, _SWEEP_DEAF)
-                await self._sweep(deaf=not heard.is_set())
+            try:
+                await self._live_on(topic, heard)
+            finally:
+                self._asking = None  # before the group closes: it takes nothing after that
+
+    async def _live_on(self, topic: str, heard: anyio.Event) -> None:
+        # What there is to ask for was tracked before; whoever comes from now on is heard.
+        self._set_state(live=True, loss=None)
+        found = await self._reconciled()
+        _log.info("attached to namespace %r, reconciled %d", self._namespace, found.exits)
+        for record in found.unclear:
+            self.doubt(record)
+        while True:
+            if heard.is_set():
+                await anyio.sleep(_SWEEP)
+            else:
+                await self._knocked(topic, heard, _SWEEP_DEAF)
+            await self._sweep(deaf=not heard.is_set())
 
     async def _knocked(self, topic: str, heard: anyio.Event, patience: float) -> bool:
         """Publish until the stream gives it back; tell whether it did within ``patience`` seconds."""
@@ -224,7 +276,7 @@ class ExitWatcher:
                 await heard.wait()
         return heard.is_set()
 
-    async def _reconciled(self) -> int:
+    async def _reconciled(self) -> Findings:
         while True:
             try:
                 return await self._inquiry.reconcile()
@@ -236,7 +288,7 @@ class ExitWatcher:
 
     async def _sweep(self, *, deaf: bool) -> None:
         try:
-            found = await self._inquiry.sweep()
+            found = (await self._inquiry.sweep()).exits
         except ContainerdError as error:
             # A loss shows on the stream itself; a stalled daemon is none, and breaks no stream.
             _log.debug("cannot sweep namespace %r: %s", self._namespace, error)
@@ -266,7 +318,7 @@ class ExitWatcher:
         if record.settled:
             return
         if self._witnessed and record.witness is None and record.pid:
-            record.witness = Witness.open(record.pid)
+            record.witness = Witness.open(record.pid, self._namespace, record.key.container_id)
         if verdict is Verdict.DOUBTED or record.passed_over:
             record.passed_over = False
             self.doubt(record)

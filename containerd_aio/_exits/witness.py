@@ -13,7 +13,9 @@ import functools
 import os
 import re
 import resource
+import signal
 import struct
+from pathlib import Path
 
 # struct pidfd_info, version 0: mask, cgroupid; pid, tgid, ppid, eight user and group ids; exit_code.
 _INFO = struct.Struct("=QQ11Ii")
@@ -30,19 +32,42 @@ class Witness:
         self._fd: int | None = fd
 
     @classmethod
-    def open(cls, pid: int) -> Witness | None:
-        """Watch a process, or return ``None``: it is gone, not visible here, or descriptors run short.
+    def open(cls, pid: int, namespace: str, container_id: str) -> Witness | None:
+        """Watch a process of a container, or return ``None``: it is gone, not visible here, not certainly the one
+        that is meant, or descriptors run short.
+
+        A pid alone proves nothing: a client in another pid namespace than containerd (the socket mounted into a
+        container) finds a stranger by it, and so does one that comes after the pid was used again. So its parent
+        must be the container's shim, while the process is still there.
 
         No witness takes a descriptor beyond half of RLIMIT_NOFILE: the other half is the application's.
         """
         try:
-            fd = os.pidfd_open(pid)
+            witness = cls(os.pidfd_open(pid))
         except OSError:
             return None
-        if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
-            os.close(fd)
-            return None
-        return cls(fd)
+        if (
+            witness.fileno() < resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+            and _is_child_of_shim(pid, namespace, container_id)
+            and witness.sees_it()
+        ):
+            return witness
+        witness.close()
+        return None
+
+    def fileno(self) -> int:
+        """Return the descriptor, -1 once it is closed."""
+        return -1 if self._fd is None else self._fd
+
+    def sees_it(self) -> bool:
+        """Tell whether the process still has its pid: it runs, or nobody has reaped it yet."""
+        try:
+            signal.pidfd_send_signal(self.fileno(), 0)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def exit_code(self) -> int | None:
         """Return the exit code as containerd counts it (128 and the signal), ``None`` while the kernel has none."""
@@ -69,6 +94,20 @@ def supported() -> bool:
     """Tell whether this kernel keeps the status of a process that is gone (Linux 6.15 and later)."""
     major, minor = os.uname().release.split(".")[:2]
     return (int(major), int(re.sub(r"\D.*", "", minor) or 0)) >= (6, 15)
+
+
+def _is_child_of_shim(pid: int, namespace: str, container_id: str) -> bool:
+    """Tell whether a process's parent is called as containerd calls the shim of this container.
+
+    A container of a pod is run by the shim of the pod's first one; there it says no.
+    """
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        arguments = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError, IndexError):
+        return False
+    given = set(zip(arguments, arguments[1:], strict=False))
+    return {(b"-namespace", namespace.encode()), (b"-id", container_id.encode())} <= given
 
 
 def _wait_status(fd: int) -> int | None:
