@@ -101,16 +101,18 @@ async def test_events_shows_a_line_each_with_time_namespace_topic_and_json(
     ) as process:
         assert process.stdout is not None
         lines: list[str] = []
-        with anyio.fail_after(40):
-            async with anyio.create_task_group() as group:
-                group.start_soon(run_until, client, image, lines)
-                rest = ""
-                async for text in TextReceiveStream(process.stdout):
-                    *whole, rest = (rest + text).split("\n")
-                    lines += whole
-                    if any("/tasks/exit" in line for line in lines):
-                        break
-        process.terminate()
+        try:
+            with anyio.fail_after(40):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(run_until, client, image, lines)
+                    rest = ""
+                    async for text in TextReceiveStream(process.stdout):
+                        *whole, rest = (rest + text).split("\n")
+                        lines += whole
+                        if any("/tasks/exit" in line for line in lines):
+                            break
+        finally:
+            process.kill()
     time, where, topic, payload = next(line for line in lines if "/tasks/exit" in line).split(" ", 3)
     assert time.endswith("Z")
     assert (where, topic) == (namespace, "/tasks/exit")
@@ -118,8 +120,8 @@ async def test_events_shows_a_line_each_with_time_namespace_topic_and_json(
 
 
 async def run_until(client: Client, image: Image, lines: list[str]) -> None:
-    """Run containers until one was seen: the command needs a moment to subscribe."""
-    while not lines:
+    """Run containers until the end of one was seen: the command needs a moment to subscribe."""
+    while not any("/tasks/exit" in line for line in lines):
         await client.run(image, ["sh", "-c", "exit 4"])
 
 
