@@ -1,0 +1,1 @@
+"""What things cost; each module runs by itself: ``python -m tests.benchmarks.codec``."""
