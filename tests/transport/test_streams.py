@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
@@ -79,30 +79,28 @@ class Content(ContentBase):
             yield WriteContentResponse(offset=request.offset + len(request.data))
 
 
-@asynccontextmanager
-async def content_server(path: Path) -> AsyncIterator[None]:
+@pytest.fixture
+async def content(socket_path: Path) -> AsyncIterator[None]:
+    """The server; asked for before ``connect``, so that it ends after the connections."""
     server = Server([Content()], codec=Codec())
-    await server.start(path=str(path))
-    try:
-        yield
-    finally:
-        server.close()
-        await server.wait_closed()
+    await server.start(path=str(socket_path))
+    yield
+    server.close()
+    await server.wait_closed()
 
 
 # --- one request, many answers
 
 
-async def test_the_messages_come_in_order_and_the_iteration_ends(connect: Connect, socket_path: Path) -> None:
-    async with content_server(socket_path), read(connect()) as chunks:
+async def test_the_messages_come_in_order_and_the_iteration_ends(content: None, connect: Connect) -> None:
+    async with read(connect()) as chunks:
         assert [part.data async for part in chunks] == [b"one", b"two", b"three"]
         assert [part async for part in chunks] == []
 
 
-async def test_an_error_instead_of_messages(connect: Connect, socket_path: Path) -> None:
+async def test_an_error_instead_of_messages(content: None, connect: Connect) -> None:
     request = ReadContentRequest(digest="sha256:none")
     async with (
-        content_server(socket_path),
         connect().caller("x").server_stream(READ, request, ReadContentResponse, about="blob none") as chunks,
     ):
         with pytest.raises(
@@ -111,11 +109,10 @@ async def test_an_error_instead_of_messages(connect: Connect, socket_path: Path)
             await anext(chunks)
 
 
-async def test_an_error_after_messages_is_raised_each_time(connect: Connect, socket_path: Path) -> None:
+async def test_an_error_after_messages_is_raised_each_time(content: None, connect: Connect) -> None:
     """An iteration that was caught and tried again must not look like an end in good order."""
     request = ReadContentRequest(digest="sha256:broken")
     async with (
-        content_server(socket_path),
         connect().caller("x").server_stream(READ, request, ReadContentResponse) as chunks,
     ):
         for expected in (b"one", b"two", b"three"):
@@ -392,8 +389,8 @@ async def test_a_stream_that_nobody_reads_stops_no_other_call(connect: Connect, 
 # --- messages both ways
 
 
-async def test_a_conversation(connect: Connect, socket_path: Path) -> None:
-    async with content_server(socket_path), write(connect()) as call:
+async def test_a_conversation(content: None, connect: Connect) -> None:
+    async with write(connect()) as call:
         for offset in range(3):
             await call.send(WriteContentRequest(offset=offset, data=b"x"))
             answer = await call.receive()
@@ -407,8 +404,8 @@ async def test_a_conversation(connect: Connect, socket_path: Path) -> None:
         assert await call.receive() is None
 
 
-async def test_an_error_in_a_conversation(connect: Connect, socket_path: Path) -> None:
-    async with content_server(socket_path), write(connect()) as call:
+async def test_an_error_in_a_conversation(content: None, connect: Connect) -> None:
+    async with write(connect()) as call:
         await call.send(WriteContentRequest(ref="locked"))
         for _ in range(2):
             with pytest.raises(UnavailableError, match=r"^Content/Write of blob x: ref locked$"):
@@ -570,12 +567,12 @@ async def test_a_send_cancelled_half_way_gives_the_call_up(connect: Connect, soc
                 await call.receive()
 
 
-async def test_one_task_sends_while_another_one_receives(connect: Connect, socket_path: Path) -> None:
+async def test_one_task_sends_while_another_one_receives(content: None, connect: Connect) -> None:
     async def sends(call: Write) -> None:
         for offset in range(50):
             await call.send(WriteContentRequest(offset=offset), end=offset == 49)
 
-    async with content_server(socket_path), write(connect()) as call, anyio.create_task_group() as group:
+    async with write(connect()) as call, anyio.create_task_group() as group:
         group.start_soon(sends, call)
         offsets = []
         with anyio.fail_after(5):
