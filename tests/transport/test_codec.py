@@ -9,7 +9,7 @@ from typing import Any
 import betterproto
 import pytest
 from google.protobuf.message import DecodeError as ReferenceDecodeError
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from containerd_aio._api._message import Message
@@ -28,6 +28,9 @@ from containerd_aio._transport.decoder import decoder
 from containerd_aio._transport.encoder import encoder
 from tests.proto.everything import Colour, Everything
 from tests.proto.reference import Value, message_classes, ours, reference, reference_class, values_of
+
+# A shared machine may stall in any example.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Busy ones among the generated classes, tried more often than one in 259.
 BUSY: list[type[Message]] = [
@@ -67,18 +70,21 @@ def check_agreement(cls: type[Message], data: bytes) -> bool:
 # Both ways, against protobuf
 
 
+@unhurried
 @given(any_message)
 def test_protobuf_reads_what_is_encoded_here(pair: tuple[type[Message], Value]) -> None:
     cls, value = pair
     assert reference_class(cls).FromString(encode(ours(cls, value))) == reference(cls, value)
 
 
+@unhurried
 @given(any_message)
 def test_what_protobuf_writes_is_decoded_here(pair: tuple[type[Message], Value]) -> None:
     cls, value = pair
     assert decode(cls, reference(cls, value).SerializeToString()) == ours(cls, value)
 
 
+@unhurried
 @given(any_message)
 def test_a_message_survives_the_way_there_and_back(pair: tuple[type[Message], Value]) -> None:
     cls, value = pair
@@ -92,6 +98,7 @@ def test_every_class_compiles(cls: type[Message]) -> None:
     assert encode(decode(cls, b"")) == b""
 
 
+@unhurried
 @given(everything, everything)
 def test_bytes_that_are_joined_are_messages_that_are_merged(first: Value, second: Value) -> None:
     """The last scalar counts, lists and maps grow, sub-messages are merged: as protobuf has it."""
@@ -99,6 +106,7 @@ def test_bytes_that_are_joined_are_messages_that_are_merged(first: Value, second
     assert check_agreement(Everything, data)
 
 
+@unhurried
 @given(everything)
 def test_every_cut_through_a_message_is_judged_as_protobuf_judges_it(value: Value) -> None:
     """A prefix that ends between two fields is a message; any other is refused."""
@@ -110,6 +118,7 @@ def test_every_cut_through_a_message_is_judged_as_protobuf_judges_it(value: Valu
 # Bytes that nobody wrote
 
 
+@unhurried
 @given(any_class, st.binary(max_size=64))
 @example(Everything, b"\x0f")
 def test_arbitrary_bytes_are_refused_or_mean_the_same(cls: type[Message], data: bytes) -> None:
@@ -137,12 +146,14 @@ def field_like(draw: st.DrawFn) -> bytes:
     return varint(number << 3 | wire) + varint(len(content)) + content
 
 
+@unhurried
 @given(any_class, st.lists(field_like(), max_size=6).map(b"".join))
 def test_bytes_that_look_like_fields_are_refused_or_mean_the_same(cls: type[Message], data: bytes) -> None:
     check_agreement(cls, data)
 
 
 @pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 13, 17, 29])
+@unhurried
 @given(st.integers(0, 2**64 - 1))
 def test_a_number_of_64_bits_means_the_same_in_fields_of_fewer(number: int, value: int) -> None:
     assert check_agreement(Everything, varint(number << 3) + varint(value))
@@ -154,6 +165,7 @@ def test_numbers_of_every_size_come_back(value: int) -> None:
     assert check_agreement(Everything, encode(Everything(sints=[value, -value], a_uint64=value << 32)))
 
 
+@unhurried
 @given(everything, st.data())
 def test_a_damaged_message_is_refused_or_means_the_same(value: Value, data: st.DataObject) -> None:
     damaged = bytearray(encode(ours(Everything, value)))
@@ -263,6 +275,7 @@ def test_many_unknown_fields_take_linear_time() -> None:
 # What is kept
 
 
+@unhurried
 @given(everything, st.binary(max_size=10))
 def test_unknown_fields_are_sent_on_as_they_came(value: Value, content: bytes) -> None:
     known = encode(ours(Everything, value))
