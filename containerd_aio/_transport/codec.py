@@ -53,7 +53,9 @@ def decode(cls: type[M], data: bytes | bytearray | memoryview) -> M:
 class Codec(CodecBase):
     """What grpclib encodes and decodes with: ``Channel(codec=Codec())``."""
 
-    __content_subtype__ = "proto"
+    @property
+    def __content_subtype__(self) -> str:
+        return "proto"
 
     def encode(self, message: Any, message_type: Any) -> bytes:
         if not isinstance(message, message_type):

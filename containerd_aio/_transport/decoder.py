@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _decoders: dict[type[Any], Callable[..., Any]] = {}
 
-_SHARED: Final = {
+_SHARED: Final[dict[str, Any]] = {
     "WireError": WireError,
     "ENDS_EARLY": ENDS_EARLY,
     "FLAWS": (WireError, IndexError, UnicodeDecodeError, struct.error),

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 _encoders: dict[type[Any], Callable[..., bytes]] = {}
 
 
-def _as_bytes(value: object) -> bytes:
-    if isinstance(value, bytes | bytearray | memoryview):
+def _as_bytes(value: Any) -> bytes:
+    if type(value) in (bytearray, memoryview) or isinstance(value, bytes):
         return bytes(value)
     raise WireError(f"got {type(value).__name__}")
 
 
-_SHARED: Final = {
+_SHARED: Final[dict[str, Any]] = {
     "BYTE": BYTE,
     "WireError": WireError,
     "FLAWS": (WireError, AttributeError, TypeError, UnicodeEncodeError, OverflowError, struct.error),

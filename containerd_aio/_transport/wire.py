@@ -121,7 +121,7 @@ def fields_of(cls: type[betterproto.Message]) -> list[Field]:
 
 
 def _field(field: dataclasses.Field[Any], hint: Any) -> Field:
-    metadata = betterproto.FieldMetadata.get(field)
+    metadata: betterproto.FieldMetadata = field.metadata["betterproto"]
     container, arguments = typing.get_origin(hint), typing.get_args(hint)
     key, kind = metadata.map_types or ("", metadata.proto_type)
     return Field(

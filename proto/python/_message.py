@@ -18,7 +18,7 @@ import dataclasses
 import math
 import sys
 import typing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import betterproto
 
@@ -78,13 +78,7 @@ def _maker(hint: Any) -> Callable[[], object]:
         return typing.cast("Callable[[], object]", container)  # list or dict
     if issubclass(hint, betterproto.Enum):
         return typing.cast("Callable[[], object]", hint.try_value)
-
-    def absent() -> object:
-        child = hint()
-        child.__dict__["_serialized_on_wire"] = False
-        return child
-
-    return absent
+    return lambda: absent(hint)
 
 
 @typing.dataclass_transform(kw_only_default=True, eq_default=False)
@@ -173,6 +167,16 @@ class Message(betterproto.Message):
     @classmethod
     def _type_hints(cls) -> dict[str, Any]:
         return field_types(cls)  # betterproto asks once a field, and would resolve all of them each time
+
+
+M = TypeVar("M", bound=Message)
+
+
+def absent(cls: type[M]) -> M:
+    """A message for a field that is not there: wherever it is put it is not sent, until it is changed."""
+    message = cls()
+    message.__dict__["_serialized_on_wire"] = False
+    return message
 
 
 _TYPES: dict[type[Message], dict[str, Any]] = {}

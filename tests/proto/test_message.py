@@ -13,7 +13,7 @@ import betterproto
 import pytest
 
 import containerd_aio._api
-from containerd_aio._api._message import Message, field_types
+from containerd_aio._api._message import Message, absent, field_types
 from containerd_aio._api.containerd.events import TaskExit
 from containerd_aio._api.containerd.runc.v1 import Options
 from containerd_aio._api.containerd.services.containers.v1 import Container, ContainerRuntime
@@ -90,6 +90,13 @@ def test_an_absent_message_that_is_put_elsewhere_stays_absent() -> None:
     """So what was read from one message can be passed on to another, there or not."""
     assert not Container(created_at=TaskExit().exited_at).is_set("created_at")
     assert Container(created_at=TaskExit(exited_at=Timestamp()).exited_at).is_set("created_at")
+
+
+def test_a_message_may_be_made_absent_until_it_is_changed() -> None:
+    container = Container(created_at=absent(Timestamp))
+    assert container == Container()
+    container.created_at.nanos = 0
+    assert container == Container(created_at=Timestamp())
 
 
 @pytest.mark.parametrize(
