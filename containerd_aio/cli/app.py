@@ -63,12 +63,16 @@ def run(
 @app.command()
 def events(
     filters: Annotated[list[str] | None, typer.Argument(help="Filters: one that matches is enough.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Show each event as one JSON object.")] = False,
     address: Address = None,
 ) -> None:
-    """Show what happens in containerd, in all namespaces: time, namespace, topic, and the event as JSON."""
+    """Show what happens in containerd, in all namespaces: time, namespace, topic, and the event as JSON.
+
+    Goes on when containerd is started again; that events were missed meanwhile is told on stderr.
+    """
     from containerd_aio.cli.events import show_events
 
-    _finish(show_events(filters or [], address=address))
+    sys.exit(_finish(show_events(filters or [], address=address, as_json=as_json)))
 
 
 @app.command()

@@ -5,21 +5,72 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 
+from containerd_aio.cli.output import Output, until_closed
 from containerd_aio.client import Client
-from containerd_aio.events import Event, rfc3339, to_json
+from containerd_aio.events import TYPE_URLS, Event, Gap, UnknownEvent, rfc3339, to_json
 from containerd_aio.filters import modernize
+
+SIGPIPE_CODE = 141
+"""What a shell shows for a program that went on writing when nobody read."""
 
 
 def line(event: Event) -> str:
     """Return the event as containerd's own tools show it: time, namespace, topic, JSON."""
-    payload = json.dumps(to_json(event.payload), separators=(",", ":"))
-    return f"{rfc3339(event.timestamp_ns)} {event.namespace} {event.topic} {payload}"
+    return f"{rfc3339(event.timestamp_ns)} {event.namespace} {event.topic} {_compact(to_json(event.payload))}"
 
 
-async def show_events(filters: Sequence[str], *, address: str | None) -> None:
-    """Print each event as it comes, until interrupted; filters of 2017's form are quoted for today's daemons."""
+def json_line(event: Event) -> str:
+    """Return the event as one JSON object: ``timestamp``, ``namespace``, ``topic``, ``type`` and ``event``.
+
+    An event of an unknown type has its bytes there, in base64, as ``value``.
+    """
+    match event.payload:
+        case UnknownEvent(type_url=type_url):
+            pass
+        case payload:
+            type_url = TYPE_URLS[type(payload)]
+    return _compact(
+        {
+            "timestamp": rfc3339(event.timestamp_ns),
+            "namespace": event.namespace,
+            "topic": event.topic,
+            "type": type_url,
+            "event": to_json(event.payload),
+        }
+    )
+
+
+def gap_line(gap: Gap) -> str:
+    """Return what is said where events are missing."""
+    return f"# events from {rfc3339(gap.since_ns)} to {rfc3339(gap.until_ns)} are missing: {gap.error}"
+
+
+async def show_events(filters: Sequence[str], *, address: str | None, as_json: bool) -> int:
+    """Print each event as it comes, until interrupted, or until nobody reads: then return the exit code.
+
+    Filters of 2017's form are quoted for today's daemons. Gaps go to stderr. Nothing is published to containerd.
+
+    :raises InvalidArgumentError: if a filter is none
+    :raises ConnectionLostError: if containerd cannot be reached at first
+    """
     quoted = [modernize(text) for text in filters]
-    async with Client(address) as client, client.events.subscribe(*quoted, all_namespaces=True) as events:
-        async for event in events:
-            print(line(event), file=sys.stdout, flush=True)
+    shown = json_line if as_json else line
+    stdout = sys.stdout.fileno()
+    output = Output(stdout)
+    with until_closed(stdout):
+        async with Client(address) as client:
+            # Not entered: that would publish, and a tool that watches should not be seen by others.
+            subscription = client.events.subscribe(*quoted, all_namespaces=True, on_gap="resume")
+            async with aclosing(subscription) as items:
+                async for item in items:
+                    if isinstance(item, Gap):
+                        print(gap_line(item), file=sys.stderr, flush=True)
+                    else:
+                        await output.write(shown(item) + "\n")
+    return SIGPIPE_CODE
+
+
+def _compact(plain: object) -> str:
+    return json.dumps(plain, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.streams.text import TextReceiveStream
 
 from containerd_aio import Client, Image
 from containerd_aio.private_daemon import PrivateDaemon
@@ -74,12 +72,6 @@ async def test_what_goes_wrong_is_a_line_on_stderr(
     assert b"Traceback" not in done.stderr
 
 
-async def test_a_socket_that_is_not_there_is_told(tmp_path: Path) -> None:
-    done = await typed("events", "--address", str(tmp_path / "none.sock"))
-    assert done.returncode == 1
-    assert b"start containerd" in done.stderr
-
-
 async def test_ctrl_c_ends_a_run_and_its_container(client: Client, image: Image, env: dict[str, str]) -> None:
     async with await anyio.open_process(
         [*COMMAND, "run", image.name, "sh", "-c", "echo ready; sleep 3600"], env={**os.environ, **env}
@@ -90,39 +82,6 @@ async def test_ctrl_c_ends_a_run_and_its_container(client: Client, image: Image,
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 130
     assert await client.list_containers() == []
-
-
-async def test_events_shows_a_line_each_with_time_namespace_topic_and_json(
-    client: Client, image: Image, env: dict[str, str], namespace: str
-) -> None:
-    """The filter is that of the message of 2017, which today's daemons refuse; it is quoted for them."""
-    async with await anyio.open_process(
-        [*COMMAND, "events", f"topic~=/tasks/.+,namespace=={namespace}"], env={**os.environ, **env}
-    ) as process:
-        assert process.stdout is not None
-        lines: list[str] = []
-        try:
-            with anyio.fail_after(40):
-                async with anyio.create_task_group() as group:
-                    group.start_soon(run_until, client, image, lines)
-                    rest = ""
-                    async for text in TextReceiveStream(process.stdout):
-                        *whole, rest = (rest + text).split("\n")
-                        lines += whole
-                        if any("/tasks/exit" in line for line in lines):
-                            break
-        finally:
-            process.kill()
-    time, where, topic, payload = next(line for line in lines if "/tasks/exit" in line).split(" ", 3)
-    assert time.endswith("Z")
-    assert (where, topic) == (namespace, "/tasks/exit")
-    assert json.loads(payload)["exit_status"] == 4
-
-
-async def run_until(client: Client, image: Image, lines: list[str]) -> None:
-    """Run containers until the end of one was seen: the command needs a moment to subscribe."""
-    while not any("/tasks/exit" in line for line in lines):
-        await client.run(image, ["sh", "-c", "exit 4"])
 
 
 async def test_the_demo_shows_the_main_job() -> None:

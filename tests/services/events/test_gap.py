@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import assert_type
@@ -292,8 +292,17 @@ async def test_a_bug_is_raised_and_not_tried_again(caplog: pytest.LogCaptureFixt
     assert "'subscription' crashed" in caplog.text
 
 
-async def test_a_connection_that_is_lost_is_a_gap(caplog: pytest.LogCaptureFixture) -> None:
-    """There is no socket for a while; that it is tried again and again is told once."""
+def leave(peer: Peer) -> None:
+    """End as a server does that is stopped in good order; the end of the play closes the connection."""
+    peer.h2.close_connection()
+    peer.flush()
+
+
+@pytest.mark.parametrize("end", [Peer.drop, leave], ids=["dropped", "GOAWAY"])
+async def test_a_connection_that_is_lost_is_a_gap(
+    end: Callable[[Peer], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody listens for a while; that it is tried again and again is told once."""
 
     async def play(peer: Peer) -> None:
         peer.begin()
@@ -303,7 +312,7 @@ async def test_a_connection_that_is_lost_is_a_gap(caplog: pytest.LogCaptureFixtu
         peer.message(stream, Envelope(namespace="example", topic="/tasks/start", event=event))
         await peer.writer.drain()
         await gone.wait()
-        peer.drop()
+        end(peer)
 
     caplog.set_level(logging.INFO, "containerd_aio.events")
     gone = anyio.Event()
