@@ -1,0 +1,10 @@
+"""Run every benchmark: ``python -m tests.benchmarks [--quick]``; fails where a target is missed."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.benchmarks import codec
+
+if __name__ == "__main__":
+    sys.exit(codec.main())
