@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
@@ -26,21 +28,32 @@ async def captured(process: Process, *, input: bytes | None, max_output: int) ->
     output = _Output(process, max_output)
     failure: ContainerdError | None = None
     async with anyio.create_task_group() as group:
+
+        async def guarded(call: Callable[[], Awaitable[None]]) -> None:
+            nonlocal failure
+            try:
+                await call()
+            except ContainerdError as error:
+                failure = failure or error
+                group.cancel_scope.cancel()
+
         if process.stdin is not None:
-            group.start_soon(_feed, process.stdin, input or b"")
+            group.start_soon(guarded, partial(_feed, process.stdin, input or b""))
         for stream, kept in ((process.stdout, output.stdout), (process.stderr, output.stderr)):
             if stream is not None:
-                group.start_soon(output.collect, stream, kept)
+                group.start_soon(guarded, partial(output.collect, stream, kept))
         await asyncio.wait([exited])
         try:
             # The streams go on being read while Delete drains them, and end when it is done.
             await process.delete()
         except ContainerdError as error:
-            failure = error
+            failure = failure or error
             group.cancel_scope.cancel()
-    status = exited.result()
+    if exited.done():
+        exited.result()  # why it is not known says more than what failed because of that
     if failure is not None:
         raise failure
+    status = exited.result()
     if output.too_large:
         raise OutputTooLargeError(f"{process.id} wrote more than {max_output} bytes; it was killed")
     return Completed(status, bytes(output.stdout), bytes(output.stderr), process.stdio.complete)
@@ -75,6 +88,6 @@ class _Output:
 async def _feed(stdin: ByteSendStream, data: bytes) -> None:
     try:
         await stdin.send(data)
-    except anyio.BrokenResourceError:
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         pass  # it ended, or closed its input, without reading all: as with subprocess.communicate()
     await stdin.aclose()

@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-import anyio
-
 from containerd_aio._capture import MAX_OUTPUT, captured
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
@@ -21,6 +19,7 @@ from containerd_aio._images.source import ArchiveSource
 from containerd_aio._new_container import NewContainer, new_container
 from containerd_aio._session import Session
 from containerd_aio._transport.address import Address
+from containerd_aio._transport.completion import shielded
 from containerd_aio._transport.connection import Connection
 from containerd_aio.container import Container
 from containerd_aio.errors import NotFoundError
@@ -119,6 +118,9 @@ class Client:
         """Close the client: waits that are open fail with ``ClientClosedError``, and so do calls under way.
 
         No container is stopped, and no FIFO of a living task removed. May be called again; a view's does nothing.
+        If cancelled, it is closed all the same.
+
+        :raises RuntimeError: from another event loop than that in which the client was used
         """
         if not self._is_view:
             await self._sessions.aclose()
@@ -337,8 +339,12 @@ class _Sessions:
         return session
 
     async def aclose(self) -> None:
+        for session in self._by_namespace.values():
+            session.exits.check_loop()
+        await shielded(self._close)
+
+    async def _close(self) -> None:
         # Waits fail first, so that nobody is told "connection lost" of a client that was closed.
-        with anyio.CancelScope(shield=True):
-            for session in self._by_namespace.values():
-                await session.exits.aclose()
-            await self.connection.aclose()
+        for session in list(self._by_namespace.values()):
+            await session.exits.aclose()
+        await self.connection.aclose()

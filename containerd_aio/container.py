@@ -42,6 +42,7 @@ class Container:
         self._info = info
         self._owned = owned
         self._mounts = mounts  # what Prepare answered; asked for where it is not known
+        self._made: Task | None = None  # the last task made here: its streams are open
 
     def __repr__(self) -> str:
         return f"<Container {self.id!r} in namespace {self._session.namespace!r}>"
@@ -149,7 +150,8 @@ class Container:
             if isinstance(error, AlreadyExistsError | UnknownError):
                 raise self._refused(error) from error
             raise
-        return Task(self._session, record, opened, owned=True, container=self._info)
+        self._made = Task(self._session, record, opened, owned=True, container=self._info)
+        return self._made
 
     async def task(self, stdio: Stdio | None = None) -> Task:
         """Return the container's task, as somebody made it; leaving its block deletes nothing.
@@ -200,6 +202,9 @@ class Container:
             await cleaned_up(self._cleanup, error, f"container '{self.id}' could not be removed")
 
     async def _cleanup(self) -> None:
+        if self._made is not None:
+            async with self._made:
+                pass  # removed with its streams, if that was not done yet
         try:
             task = await self.task()
         except NotFoundError:

@@ -11,7 +11,7 @@ from typing import Self
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed, shielded
 from containerd_aio.errors import (
@@ -31,6 +31,8 @@ from containerd_aio.types import ExitStatus, ProcessState, Status
 _LAST_OUTPUT_SECONDS = 2.0
 
 _UNENDED = frozenset({ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.PAUSING})
+
+_DELETABLE = frozenset({ProcessState.CREATED, ProcessState.STOPPED})
 
 
 def signal_number(signal: int | str) -> int:
@@ -80,6 +82,11 @@ class Process:
         return self._record.key.exec_id or self._record.key.container_id
 
     @property
+    def name(self) -> str:
+        """What the process is called in messages: ``exec 'ps' of container 'web'``."""
+        return str(self._record.key)
+
+    @property
     def container_id(self) -> str:
         """The id of the container that the process is in."""
         return self._record.key.container_id
@@ -117,8 +124,10 @@ class Process:
 
         The Future fails with ``ProcessLostError`` if the exit can no longer be learned, ``StartFailedError`` if
         the process never ran, ``ClientClosedError`` if the client is closed first.
+
+        :raises RuntimeError: from another event loop than the client's
         """
-        return self._record.wait()
+        return self._session.exits.wait(self._record)
 
     async def start(self) -> None:
         """Run the process; returns when it runs (it may have ended already).
@@ -126,10 +135,12 @@ class Process:
         If cancelled, the process is killed, should it have been started; its stdio is closed.
 
         :raises StartFailedError: if the runtime could not start it; the message has runc's reason
-        :raises FailedPreconditionError: if it was started before
-        :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells
+        :raises FailedPreconditionError: if it was started before, by whomever
+        :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells; where it is
+            still created, this may be called again
         """
-        if self._record.phase is not Phase.CREATED:
+        in_doubt = self._record.start_in_doubt and not self._record.settled
+        if self._record.phase is not Phase.CREATED and not in_doubt:
             raise FailedPreconditionError(
                 f"{self._record.key} was started, or deleted, before", subject=str(self._record.key)
             )
@@ -161,7 +172,11 @@ class Process:
 
         :raises NotFoundError: if the process was deleted
         """
-        answer = await self._session.services.tasks.get(*self._record.key)
+        try:
+            answer = await self._session.services.tasks.get(*self._key())
+        except NotFoundError:
+            self._session.exits.missing(self._record)
+            raise
         self._record.answered(answer)
         return answer.status
 
@@ -174,47 +189,65 @@ class Process:
         :raises FailedPreconditionError: if it was not started
         """
         number = signal_number(signal)
-        if number == signals.SIGKILL:
-            self._record.kill_asked = True
-        container_id, exec_id = self._record.key
+        container_id, exec_id = self._key()
         async with self._state_named(f"signal {number} cannot be sent"):
             await self._session.services.tasks.kill(container_id, number, exec_id=exec_id, all=all)
+        if number == signals.SIGKILL:
+            self._record.kill_asked = True  # not before: a shim that died is no kill of ours
 
     async def resize(self, width: int, height: int) -> None:
-        """Set the size of the process's terminal, in characters; without a terminal it changes nothing."""
+        """Set the size of the process's terminal, in characters; without a terminal it changes nothing.
+
+        :raises InvalidArgumentError: for a size that no terminal has
+        :raises NotFoundError: if the process was deleted
+        """
         if not (0 < width < 65536 and 0 < height < 65536):
             raise InvalidArgumentError(f"a terminal cannot have {width} columns and {height} rows")
-        container_id, exec_id = self._record.key
+        container_id, exec_id = self._key()
         await self._session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
 
     async def close_io(self, stdin: bool = True) -> None:
-        """End the process's input: our writer is closed, and the shim told to close its own."""
+        """End the process's input: our writer is closed, and the shim told to close its own.
+
+        :raises NotFoundError: if the process was deleted
+        """
         if not stdin:
             return
         self._stdio.close_stdin()
-        container_id, exec_id = self._record.key
+        container_id, exec_id = self._key()
         await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
 
     async def delete(self, *, kill: bool = False) -> ExitStatus | None:
         """Remove the ended process from containerd and return how it ended, ``None`` if it was never started.
 
         What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards.
-        ``kill`` kills it first and waits for its end. If cancelled, it may or may not be deleted; calling again
-        is safe.
+        ``kill`` kills it first, a paused one too, and waits for its end. If cancelled, it may or may not be deleted;
+        calling again is safe.
 
         :raises FailedPreconditionError: if it is running or paused
-        :raises NotFoundError: if it was deleted before, and how it ended is not known
+        :raises NotFoundError: if somebody else deleted it, and how it ended is not known
         """
-        if kill:
-            await self._end()
-        if not self._record.settled:
-            await self._refuse_unended()
-        reply = await self._delete_drained()
-        if reply is not None:
-            self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
+        # Once it is deleted its ids may be another's, and a second Delete would hit that one.
+        if self._record.phase is not Phase.DELETED:
+            await self._delete(kill=kill)
         await self._stdio.aclose()
         outcome = self._record.outcome
         return outcome if isinstance(outcome, ExitStatus) else None
+
+    async def _delete(self, *, kill: bool) -> None:
+        if kill:
+            await self._end()
+        try:
+            if not self._record.settled:
+                await self._refuse_unended()
+        except NotFoundError:
+            if not isinstance(self._record.outcome, ExitStatus):
+                raise
+        reply = await self._delete_drained()
+        if reply is None:
+            self._record.phase = Phase.DELETED
+        else:
+            self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
 
     async def __aenter__(self) -> Self:
         return self
@@ -225,27 +258,40 @@ class Process:
         await cleaned_up(self._cleanup, error, f"{self._record.key} could not be removed")
 
     async def _cleanup(self) -> None:
-        if not self._owned:
-            await self._stdio.aclose(unlink=False)
-        elif self._record.phase is not Phase.DELETED:
-            try:
+        try:
+            if self._owned:
                 await self.delete(kill=True)
-            except NotFoundError:
-                await self._stdio.aclose()
+        except NotFoundError:
+            await self._stdio.aclose()
+        finally:
+            # Whatever failed: nothing of ours stays open. The FIFOs stay where the process may still use them.
+            await self._stdio.aclose(unlink=False)
 
     async def _end(self) -> None:
         """Kill the process if it runs, and wait for its end."""
-        if self._record.settled or self._record.phase in (Phase.CREATED, Phase.DELETED):
+        if not self._record.settled and self._record.phase is Phase.CREATED:
+            try:
+                await self.status()  # somebody else may have started it
+            except NotFoundError:
+                return
+        if self._record.settled or self._record.phase is not Phase.STARTED:
             return
         exited = self.wait()
         try:
             await self.kill()
-        except (NotFoundError, FailedPreconditionError):
-            await self._session.exits.ask(self._record)  # it has ended, or never ran
+        except FailedPreconditionError:
+            await self._session.exits.ask(self._record)
             if not self._record.settled:
                 exited.cancel()
-                return
+                return  # it never ran
+        except NotFoundError:
+            # It has ended, or is about to be reaped, or gone: in the first two cases its exit is to come.
+            await self._session.exits.ask(self._record)
+        await self._let_die()
         await asyncio.wait([exited])
+
+    async def _let_die(self) -> None:
+        """A frozen process cannot die; a task thaws."""
 
     async def _refuse_unended(self) -> None:
         status = await self.status()
@@ -274,7 +320,8 @@ class Process:
         finally:
             self._record.deleting = False
         if failure is not None and not (isinstance(failure, NotFoundError) and self._record.settled):
-            raise failure
+            async with StateNamed(self, "it cannot be deleted", allowed=_DELETABLE):
+                raise failure
         await self._stdio.drain(0)
         return reply
 
@@ -288,14 +335,38 @@ class Process:
         except NotFoundError:
             pass  # it ended by itself, and nobody reads its input any more
 
+    def _key(self) -> ProcessKey:
+        """Return the ids, as long as they are this process's."""
+        if self._record.phase is Phase.DELETED:
+            raise NotFoundError(f"{self._record.key} was deleted", subject=str(self._record.key))
+        return self._record.key
+
     async def _not_started(self, error: ContainerdError) -> ContainerdError:
         """Turn what Start answered into the error to raise, and fail the waits with it."""
         failure = error
         if isinstance(error, UnknownError):
+            state = await self._state_after_failure()
+            if state in _UNENDED:
+                return FailedPreconditionError(
+                    f"{self._record.key} cannot be started: it is {state}, somebody else has started it",
+                    method=error.method,
+                    subject=error.subject,
+                    server_message=error.server_message,
+                )
             failure = start_failed(self._record.key, error)
         self._record.start_failed(failure)
         await self._stdio.aclose()
         return failure
+
+    async def _state_after_failure(self) -> ProcessState:
+        try:
+            answer = await self._session.services.tasks.get(*self._record.key)
+        except ContainerdError:
+            return ProcessState.UNKNOWN
+        if answer.status.state is not ProcessState.CREATED:
+            self._record.start_unanswered()
+            self._record.answered(answer)
+        return answer.status.state
 
     async def _undo_start(self) -> None:
         """Nobody waits for Start's answer any more: what it may have started is killed."""
@@ -334,7 +405,7 @@ class StateNamed:
         status = await self._process.status()
         if status.state not in self._allowed:
             raise FailedPreconditionError(
-                f"{self._what}: {self._process} is {status.state}",
+                f"{self._what}: {self._process.name} is {status.state}",
                 method=error.method,
                 subject=error.subject,
                 server_message=error.server_message,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import cast
 
 from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._session import Session
-from containerd_aio._transport.completion import cleaned_up, completed, shielded
-from containerd_aio.errors import InvalidArgumentError
+from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from containerd_aio.process import Process, StateNamed, open_stdio
 from containerd_aio.services.tasks import DeletedProcess
 from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
@@ -59,7 +59,7 @@ class Task(Process):
 
         :raises InvalidArgumentError: if the id is none, or the arguments are not usable; before any RPC
         :raises AlreadyExistsError: if the task has a process of this id
-        :raises FailedPreconditionError: if the task does not run
+        :raises FailedPreconditionError: if the task is paused, or has ended
         """
         check_identifier("exec id", id)
         if id == self.id:
@@ -122,23 +122,39 @@ class Task(Process):
     async def paused(self) -> AsyncGenerator[None]:
         """Freeze the container for the length of the block, and restore the state it was found in.
 
-        The state is restored also when the block fails or is cancelled; a task found paused stays paused.
+        The state is restored also when the block fails or is cancelled; a task found paused stays paused. That
+        the task has ended meanwhile is no error.
+
+        :raises FailedPreconditionError: if the task does not run
         """
         found = (await self.status()).state
         if found is ProcessState.PAUSED:
             yield
             return
+        error: BaseException | None = None
         try:
-            await self.pause()
+            await completed(self.pause)  # one that is given up in the middle may freeze the task later
             yield
+        except BaseException as problem:
+            error = problem
+            raise
         finally:
-            await shielded(self._thaw)
+            await cleaned_up(self._thaw, error, f"{self._record.key} could not be resumed")
 
     async def _thaw(self) -> None:
-        if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
-            await self.resume()
+        try:
+            if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
+                await self.resume()
+        except NotFoundError:
+            pass
+
+    async def _let_die(self) -> None:
+        if not self._record.settled:
+            with suppress(FailedPreconditionError):  # it ended, or thawed, meanwhile
+                await self._thaw()
 
     async def _delete_rpc(self) -> DeletedProcess:
+        await self._session.exits.ask_execs(self.id)
         return await self._session.services.tasks.delete(self.id)
 
     async def _process_spec(
@@ -161,6 +177,10 @@ class Task(Process):
         if not snapshotter or not key:
             raise InvalidArgumentError(
                 f"user '{user}' cannot be looked up: container '{self.id}' has no snapshot; give uid:gid"
+            )
+        if self._session.fifo_dir is None:
+            raise InvalidArgumentError(
+                f"user '{user}' cannot be looked up: containerd is on another host; give uid:gid"
             )
         mounts = await self._session.services.snapshotter(snapshotter).mounts(key)
         with open_rootfs(mounts) as rootfs:

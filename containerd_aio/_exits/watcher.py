@@ -14,7 +14,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -202,9 +202,9 @@ class ExitWatcher:
         pause = 0.0
         while True:
             try:
-                await self._follow()
+                await self._follow_till_cancelled()
             except* ContainerdError as group:
-                error = _first(group)
+                error = cast(ContainerdError, _first(group))
                 if isinstance(error, ClientClosedError):
                     self._close()
                 elif self._live:
@@ -220,6 +220,17 @@ class ExitWatcher:
             pause = min(max(2 * pause, 0.02), 1.0)
             with anyio.move_on_after(pause * random.uniform(0.5, 1)):
                 await self._hurry.wait()
+
+    async def _follow_till_cancelled(self) -> None:
+        try:
+            await self._follow()
+        except asyncio.CancelledError:
+            # anyio 4.16 gives one cancellation too many back where groups in a child of a group are cancelled with
+            # it; a task whose count is 0 does not look cancelled to those that look.
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                task.cancel()
+            raise
 
     async def _follow(self) -> None:
         topic = new_topic()
@@ -337,8 +348,7 @@ class ExitWatcher:
         self._set_state(live=False, loss=failure)
 
 
-def _first(error: BaseException) -> Exception:
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, Exception)
     return error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import itertools
 import os
 import re
 import resource
@@ -106,7 +107,7 @@ def _is_child_of_shim(pid: int, namespace: str, container_id: str) -> bool:
         arguments = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, IndexError):
         return False
-    given = set(zip(arguments, arguments[1:], strict=False))
+    given = set(itertools.pairwise(arguments))
     return {(b"-namespace", namespace.encode()), (b"-id", container_id.encode())} <= given
 
 

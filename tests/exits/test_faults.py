@@ -44,6 +44,22 @@ async def test_closing_answers_those_that_wait_for_the_stream(
     assert len(failures) == 1
 
 
+async def test_closing_is_no_crash_while_execs_are_asked_about(
+    daemon: FakeDaemon, watcher: ExitWatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = await running(watcher, daemon)
+    await running(watcher, daemon, exec_id="ps", pid=8)
+    process = await running(watcher, daemon, exec_id="top", pid=9)
+    daemon.exit("web")  # its execs are asked for later
+    await task.wait()
+    await anyio.wait_all_tasks_blocked()
+    with anyio.fail_after(2):
+        await watcher.aclose()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    with pytest.raises(ClientClosedError):
+        await process.wait()
+
+
 async def test_a_connection_that_was_closed_is_not_tried_again(
     daemon: FakeDaemon, watcher: ExitWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +252,7 @@ def test_from_another_event_loop_it_says_so() -> None:
 
 
 async def test_a_hundred_thousand_processes_leave_the_table_empty() -> None:
+    asyncio.get_running_loop().set_debug(False)  # debug keeps a traceback of each Future
     table = ExitTable()
     gc.collect()
     before = len(gc.get_objects())

@@ -1,0 +1,511 @@
+"""``wait()`` against a real containerd that is killed, frozen and restarted, and whose shims die."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from containerd_aio import (
+    Client,
+    ConnectionLostError,
+    Image,
+    NotFoundError,
+    Process,
+    ProcessLostError,
+    ProcessState,
+    StartFailedError,
+    Task,
+    pipes,
+)
+from containerd_aio._exits.watcher import ExitWatcher
+from containerd_aio.errors import FailedPreconditionError
+from containerd_aio.events import TaskExit
+from containerd_aio.filters import where
+from containerd_aio.private_daemon import PrivateDaemon
+from containerd_aio.services import Services
+from containerd_aio.types import ExitStatus
+
+pytestmark = pytest.mark.integration
+
+SLEEP = ["sleep", "3600"]
+ENDS_WITH_7 = ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.02; done"]
+
+
+async def image_in(client: Client, daemon: PrivateDaemon, archive: bytes) -> Image:
+    [image] = await client.import_images(archive)
+    await image.unpack(daemon.snapshotter)
+    return image
+
+
+async def started(
+    stack: AsyncExitStack, client: Client, image: Image, id: str, args: list[str] = SLEEP
+) -> Task:
+    container = await stack.enter_async_context(await client.new_container(id, image=image, args=args))
+    task = await stack.enter_async_context(await container.new_task())
+    await task.start()
+    return task
+
+
+def shim_of(task: Task) -> int:
+    return int(Path(f"/proc/{task.pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def traps(process: Process) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> signal.SIGTERM - 1 & 1)
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(20):
+        while not await true():  # noqa: ASYNC110 (there is no event of it)
+            await anyio.sleep(0.02)
+
+
+# -- the stream ------------------------------------------------------------------------------------------------
+
+
+async def test_the_watcher_hears_all_of_2000_exits_from_the_moment_it_is_attached(
+    services: Services, namespace: str
+) -> None:
+    """In 20 rounds a new watcher is attached and told of 100 exits at once; its stream is new each time."""
+    lost = 0
+    for number in range(20):
+        watcher = ExitWatcher(services.events, services.tasks, namespace)
+        records = [watcher.track("web", f"ps-{number}-{n}") for n in range(100)]
+        await watcher.attached()
+        for n, record in enumerate(records):
+            record.created(0)
+            record.starting()
+            record.started(n + 1)
+        waits = [record.wait() for record in records]
+
+        async def publish(n: int, number: int = number) -> None:
+            exit = TaskExit(
+                container_id="web", id=f"ps-{number}-{n}", pid=n + 1, exit_status=3, exited_at_ns=10**18
+            )
+            await services.events.publish("/tasks/exit", exit)
+
+        async with anyio.create_task_group() as group:
+            for n in range(100):
+                group.start_soon(publish, n)
+        done, pending = await asyncio.wait(waits, timeout=10)
+        lost += len(pending) + sum(future.result() != ExitStatus(3, 10**18) for future in done)
+        await watcher.aclose()
+        assert watcher.table.known(records[0], 0) is None
+    assert lost == 0
+
+
+async def test_without_the_knock_events_after_subscribe_are_missed(
+    services: Services, client: Client
+) -> None:
+    """What the knock is for: containerd says nothing when a subscription begins."""
+    await client.version.get()
+    missed = 0
+
+    async def subscribe_and_publish(number: int) -> None:
+        nonlocal missed
+        event = TaskExit(container_id="web", id="web", pid=1, exit_status=0, exited_at_ns=1)
+        async with services.events.stream(where(topic=f"/race/{number}")) as stream:
+            await client.events.publish(f"/race/{number}", event)
+            with anyio.move_on_after(0.5) as scope:
+                await anext(stream)
+            missed += scope.cancelled_caught
+
+    for _ in range(10):
+        async with anyio.create_task_group() as group:
+            for number in range(50):
+                group.start_soon(subscribe_and_publish, number)
+        if missed:
+            break
+    assert missed > 0
+
+
+# -- the daemon ------------------------------------------------------------------------------------------------
+
+
+async def test_waits_survive_a_killed_containerd(daemon_of_its_own: PrivateDaemon, archive: bytes) -> None:
+    """20 processes, three waits each; the daemon dies twice, is away, and they end with their own codes."""
+    daemon = daemon_of_its_own
+    async with daemon.client() as client, AsyncExitStack() as stack:
+        image = await image_in(client, daemon, archive)
+        task = await started(stack, client, image, "host")
+        processes: list[Process] = [task]
+        for number in range(19):
+            process = await stack.enter_async_context(await task.exec(f"ps-{number}", ENDS_WITH_7))
+            await process.start()
+            processes.append(process)
+        for process in processes[1:]:
+            await eventually(partial(traps, process))
+        waits = [[process.wait() for _ in range(3)] for process in processes]
+        for _ in range(2):
+            daemon.kill()
+            with pytest.raises(ConnectionLostError):
+                await client.version.get()
+            await daemon.start()
+        with anyio.fail_after(20):
+            await task.exec("after", ["true"])  # waits until the stream is live again
+        assert not any(wait.done() for each in waits for wait in each)
+        for process in processes[1:]:
+            await process.kill("TERM")
+        with anyio.fail_after(20):
+            codes = [[(await wait).code for wait in each] for each in waits[1:]]
+            await task.kill()
+            assert [(await wait).code for wait in waits[0]] == [137] * 3
+        assert codes == [[7] * 3] * 19
+
+
+@pytest.mark.parametrize("witness", [True, False], ids=["with a witness", "without"])
+async def test_an_exit_while_containerd_is_down_is_told_truly_or_as_lost(
+    daemon_of_its_own: PrivateDaemon, archive: bytes, witness: bool
+) -> None:
+    daemon = daemon_of_its_own
+    async with daemon.client(exit_witness=witness) as client, AsyncExitStack() as stack:
+        image = await image_in(client, daemon, archive)
+        version = (await client.version.get()).version.removeprefix("v")
+        tasks = [await started(stack, client, image, f"web-{n}", ENDS_WITH_7) for n in range(3)]
+        process = await stack.enter_async_context(await tasks[2].exec("ps", ENDS_WITH_7))
+        await process.start()
+        for each in (tasks[1], process):
+            await eventually(partial(traps, each))
+        waits = [tasks[0].wait(), tasks[1].wait(), process.wait()]
+        lives_on = tasks[2].wait()
+        daemon.kill()
+        for number, pid in enumerate([tasks[0].pid, tasks[1].pid, process.pid]):
+            os.kill(pid, signal.SIGKILL if number == 0 else signal.SIGTERM)
+        await eventually(lambda: anyio.to_thread.run_sync(lambda: not Path(f"/proc/{process.pid}").exists()))
+        await daemon.start()
+        results: list[int | None] = []
+        reasons: list[str] = []
+        with anyio.fail_after(20):
+            for wait in waits:
+                try:
+                    results.append((await wait).code)
+                except ProcessLostError as error:
+                    results.append(None)
+                    reasons.append(str(error))
+        assert all("containerd was down" in reason for reason in reasons)
+        assert not lives_on.done()
+    if version.startswith("1.6"):
+        assert results == [137, 7, 7]  # it keeps them
+    else:
+        assert results in ([137, 7, 7], [None, None, 7])
+
+
+async def test_nothing_is_lost_when_containerd_stands_still(
+    daemon_of_its_own: PrivateDaemon, archive: bytes
+) -> None:
+    daemon = daemon_of_its_own
+    async with daemon.client() as client, AsyncExitStack() as stack:
+        image = await image_in(client, daemon, archive)
+        tasks = [await started(stack, client, image, f"web-{n}") for n in range(4)]
+        waits = [task.wait() for task in tasks]
+        assert daemon.pid is not None
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            for task in tasks[:3]:
+                os.kill(task.pid, signal.SIGTERM if task is tasks[0] else signal.SIGKILL)
+            await anyio.sleep(3)
+            assert not any(wait.done() for wait in waits)
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+        with anyio.fail_after(10):
+            assert {(await wait).code for wait in waits[1:3]} == {137}
+        assert not waits[3].done()
+
+
+@pytest.mark.parametrize("witness", [True, False], ids=["with a witness", "without"])
+async def test_a_shim_that_is_killed_makes_no_code_up(
+    daemon_of_its_own: PrivateDaemon, archive: bytes, witness: bool
+) -> None:
+    """containerd says 137 of the init then; the process itself runs on, until containerd kills it."""
+    daemon = daemon_of_its_own
+    async with daemon.client(exit_witness=witness) as client, AsyncExitStack() as stack:
+        image = await image_in(client, daemon, archive)
+        task = await started(stack, client, image, "web")
+        process = await stack.enter_async_context(await task.exec("ps", SLEEP))
+        await process.start()
+        waits = [task.wait(), process.wait()]
+        os.kill(shim_of(task), signal.SIGKILL)
+        for wait in waits:
+            with anyio.fail_after(10):
+                try:
+                    assert witness
+                    assert (await wait).code == 137  # the kernel knows that it was killed then
+                except (ProcessLostError, AssertionError):
+                    with pytest.raises(ProcessLostError):
+                        await wait
+
+
+async def test_leaving_blocks_while_containerd_is_away_leaves_nothing_open_here(
+    daemon_of_its_own: PrivateDaemon, archive: bytes
+) -> None:
+    """Descriptors and asyncio tasks are looked for by the fixtures."""
+    daemon = daemon_of_its_own
+    async with daemon.client() as client:
+        image = await image_in(client, daemon, archive)
+        with pytest.raises(ValueError, match="a bug of the user's") as failure:
+            async with (
+                await client.new_container("web", image=image, args=["cat"]) as container,
+                await container.new_task(stdio=pipes(stdin=True)) as task,
+            ):
+                await task.start()
+                daemon.kill()
+                raise ValueError("a bug of the user's")
+        assert len(failure.value.__notes__) == 2
+
+
+# -- start, kill and delete ------------------------------------------------------------------------------------
+
+
+async def test_execs_that_die_with_their_task_are_told_as_killed(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        processes = [await task.exec(f"ps-{n}", SLEEP) for n in range(20)]
+        for process in processes:
+            await process.start()
+        waits = [process.wait() for process in processes]
+        await task.delete(kill=True)
+        with anyio.fail_after(10):
+            assert [(await wait).code for wait in waits] == [137] * 20
+
+
+async def test_a_paused_task_is_removed_by_its_block(client: Client, image: Image) -> None:
+    with anyio.fail_after(14):
+        async with (
+            await client.new_container("frozen", image=image, args=SLEEP) as container,
+            await container.new_task() as task,
+        ):
+            await task.start()
+            await task.pause()
+
+
+async def test_a_task_outside_of_a_block_is_removed_with_its_container_and_so_are_its_streams(
+    client: Client, image: Image, fifo_dir: Path
+) -> None:
+    async with await client.new_container("loose", image=image, args=["cat"]) as container:
+        task = await container.new_task(stdio=pipes(stdin=True))
+        await task.start()
+    assert os.listdir(fifo_dir) == []
+    assert (await task.wait()).code == 137
+
+
+async def test_a_task_that_another_client_started_is_not_said_to_have_failed(
+    client: Client, image: Image, daemon: PrivateDaemon, namespace: str
+) -> None:
+    async with (
+        await client.new_container("theirs", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+        Client(daemon.address, namespace=namespace) as other,
+    ):
+        exited = task.wait()
+        await (await (await other.load_container("theirs")).task()).start()
+        with pytest.raises(FailedPreconditionError, match="task 'theirs' cannot be started: it is running"):
+            await task.start()
+        assert not exited.done()
+        await task.kill("KILL")
+        assert (await exited).code == 137
+
+
+async def test_a_task_that_another_client_started_is_killed_by_its_block(
+    client: Client, image: Image, daemon: PrivateDaemon, namespace: str
+) -> None:
+    async with (
+        await client.new_container("theirs", image=image, args=SLEEP) as container,
+        await container.new_task(),
+        Client(daemon.address, namespace=namespace) as other,
+    ):
+        await (await (await other.load_container("theirs")).task()).start()
+
+
+async def test_an_old_object_does_nothing_to_a_new_process_of_its_ids(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        old = await task.exec("ps", ["true"])
+        exited = old.wait()
+        await old.start()
+        status = await exited
+        assert await old.delete() == status
+        async with await task.exec("ps", SLEEP) as new:
+            assert await old.delete() == status
+            for call in (old.kill, old.status, old.close_io):
+                with pytest.raises(NotFoundError):
+                    await call()
+            async with old:
+                pass
+            await new.start()
+            assert (await new.status()).state is ProcessState.RUNNING
+
+
+async def test_an_exec_that_cannot_start_says_why_and_is_removed(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        async with await task.exec("ps", ["/no/such/binary"], stdio=pipes()) as process:
+            exited = process.wait()
+            with pytest.raises(StartFailedError, match=r"exec 'ps' of container 'host'.*no/such/binary"):
+                await process.start()
+            with pytest.raises(StartFailedError):
+                await exited
+            assert await process.delete() is None
+        with pytest.raises(NotFoundError):
+            await client.tasks.get("host", "ps")
+
+
+async def test_what_a_state_forbids_is_named(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        with pytest.raises(FailedPreconditionError, match=r"^it cannot be paused: task 'host' is created$"):
+            await task.pause()
+        await task.start()
+        with pytest.raises(FailedPreconditionError, match=r"^task 'host' was started"):
+            await task.start()
+        with pytest.raises(FailedPreconditionError, match=r"^it cannot be resumed: task 'host' is running$"):
+            await task.resume()
+        async with await task.exec("ps", ["true"]) as process:
+            with pytest.raises(FailedPreconditionError):
+                await process.kill()
+        await task.kill()
+        await task.wait()
+        with pytest.raises(FailedPreconditionError, match="is stopped"):
+            await task.exec("ps", ["true"])
+
+
+async def test_a_paused_block_tells_the_user_s_error_and_forgives_the_task_s_end(
+    client: Client, image: Image
+) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        with pytest.raises(ValueError, match="^a bug of the user's$"):
+            async with task.paused():
+                raise ValueError("a bug of the user's")
+        assert (await task.status()).state is ProcessState.RUNNING
+        async with task.paused():
+            await task.delete(kill=True)
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+async def test_run_with_input_that_nobody_reads_is_no_error(client: Client, image: Image, size: int) -> None:
+    with anyio.fail_after(20):
+        completed = await client.run(image, ["true"], input=b"x" * size)
+    assert completed.exit_status.code == 0
+
+
+async def test_run_raises_plain_errors_when_containerd_goes_away(
+    daemon_of_its_own: PrivateDaemon, archive: bytes
+) -> None:
+    daemon = daemon_of_its_own
+    async with daemon.client() as client:
+        image = await image_in(client, daemon, archive)
+        async with anyio.create_task_group() as group:
+
+            async def kill() -> None:
+                async def runs() -> bool:
+                    return any(
+                        task.status.state is ProcessState.RUNNING for task in await client.tasks.list()
+                    )
+
+                await eventually(runs)
+                daemon.kill()
+
+            group.start_soon(kill)
+            with anyio.fail_after(30), pytest.raises((ConnectionLostError, ProcessLostError)):
+                await client.run(image, ["sh", "-c", "sleep 1; yes"], max_output=1000)
+
+
+# -- the client ------------------------------------------------------------------------------------------------
+
+
+def test_a_client_may_be_made_outside_of_a_loop_and_thrown_away() -> None:
+    Client("/no/such/socket").with_namespace("other")
+
+
+async def test_a_client_that_was_made_outside_of_a_loop_works(
+    daemon_of_its_own: PrivateDaemon, archive: bytes
+) -> None:
+    client = await anyio.to_thread.run_sync(daemon_of_its_own.client)
+    async with client:
+        image = await image_in(client, daemon_of_its_own, archive)
+        assert (await client.run(image, ["echo", "hi"])).stdout == b"hi\n"
+
+
+async def test_closing_is_done_also_when_it_is_cancelled(client: Client, image: Image) -> None:
+    view = client.with_namespace(client.namespace)
+    async with await client.new_container("web", image=image, args=SLEEP) as container:
+        async with await container.new_task() as task:
+            other = Client(client.address, namespace=client.namespace)
+            async with other:
+                exited = (await (await other.load_container("web")).task()).wait()
+                closing = asyncio.create_task(other.aclose())
+                await asyncio.sleep(0)
+                closing.cancel()
+                closing.cancel()
+                await asyncio.wait([closing])
+                assert isinstance(exited.exception(), Exception)
+            assert task.pid
+    assert await view.list_containers() == []
+
+
+async def test_a_client_of_another_loop_says_so(client: Client) -> None:
+    def elsewhere() -> None:
+        for call in (client.connect, client.aclose, client.list_containers):
+            with pytest.raises(RuntimeError, match="another event loop"):
+                asyncio.run(call())
+
+    await anyio.to_thread.run_sync(elsewhere)
+    assert await client.list_containers() == []
+
+
+# -- cancelled twice -------------------------------------------------------------------------------------------
+
+
+async def cancelled_twice(call: Callable[[], Awaitable[object]], after: int) -> bool:
+    """Run it as a task, cancel it after so many turns of the loop, and again and again; tell whether it was."""
+    task = asyncio.ensure_future(call())
+    for _ in range(after):
+        if task.done():
+            break
+        await asyncio.sleep(0)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+async def test_start_and_delete_leave_nothing_when_they_are_cancelled_twice(
+    client: Client, image: Image, fifo_dir: Path
+) -> None:
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        for turns in (0, 1, 2, 3, 5, 8, 13, 21, 34, 100):
+            async with await task.exec("nap", SLEEP, stdio=pipes(stdin=True)) as process:
+                await cancelled_twice(process.start, turns)
+                await cancelled_twice(lambda process=process: process.delete(kill=True), turns)  # type: ignore[misc]
+            with pytest.raises(NotFoundError):
+                await client.tasks.get("host", "nap")
+            assert os.listdir(fifo_dir) == []
