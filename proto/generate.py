@@ -60,7 +60,8 @@ def protoc(output: Path, *options: str) -> None:
     """Compile every file under proto/ into one FileDescriptorSet."""
     files = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"--descriptor_set_out={output}"]
-    subprocess.run([*command, *options, *files], check=True, cwd=PROTO)
+    if subprocess.run([*command, *options, *files]).returncode:
+        raise SystemExit("protoc does not take the schema")
 
 
 def write_descriptors(output: Path) -> None:

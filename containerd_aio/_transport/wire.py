@@ -7,7 +7,6 @@ message class.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import linecache
 import typing
 from dataclasses import dataclass
@@ -257,7 +256,6 @@ def later(
     A class compiles without those that it refers to, and may refer to itself.
     """
 
-    @functools.wraps(build)
     def first(*arguments: Any) -> Any:
         names[name] = build(cls)
         return names[name](*arguments)

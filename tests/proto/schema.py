@@ -10,11 +10,15 @@
     method containerd.services.tasks.v1.Tasks/Get: containerd.services.tasks.v1.GetRequest -> ...
 
 File names, comments and options are not on the wire and make no line. ``records/`` holds the lines of several
-versions of containerd, taken from the .proto files of their releases.
+versions of containerd. For another one, compile its .proto files and print theirs::
+
+    protoc --include_imports --descriptor_set_out=containerd.binpb ...
+    python -m tests.proto.schema containerd.binpb > tests/proto/records/<version>.txt
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -43,11 +47,11 @@ def compiled_schema() -> FileDescriptorSet:
 
 
 def schema_lines(schema: FileDescriptorSet) -> set[str]:
-    return {line for file in schema.file for line in _file_lines(file)}
+    # The one proto2 file of containerd holds options of .proto files, nothing for the wire.
+    return {line for file in schema.file if file.syntax == "proto3" for line in _file_lines(file)}
 
 
 def _file_lines(file: FileDescriptorProto) -> Iterator[str]:
-    assert file.syntax == "proto3", f"{file.name} is {file.syntax or 'proto2'}"
     yield f"package {file.package}"
     for enum in file.enum_type:
         yield from _enum_lines(enum, file.package)
@@ -108,3 +112,8 @@ def _signature(method: MethodDescriptorProto) -> str:
     request = ("stream " if method.client_streaming else "") + method.input_type.removeprefix(".")
     response = ("stream " if method.server_streaming else "") + method.output_type.removeprefix(".")
     return f"{request} -> {response}"
+
+
+if __name__ == "__main__":
+    (path,) = sys.argv[1:]
+    print("\n".join(sorted(schema_lines(FileDescriptorSet.FromString(Path(path).read_bytes())))))
