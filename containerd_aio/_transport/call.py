@@ -18,6 +18,7 @@ from containerd_aio._transport.codec import decode, encode
 from containerd_aio._transport.lease import current_lease
 from containerd_aio._transport.protocol import NotProcessedError
 from containerd_aio._transport.stream import CallStream
+from containerd_aio._transport.trace import traced
 from containerd_aio._transport.translate import Translation
 from containerd_aio.errors import InternalError
 
@@ -60,7 +61,7 @@ class Caller:
         """
         limit = self.connection.rpc_timeout if quick else None
         translation = Translation(self.connection.address, method, about, limit)
-        with translation:
+        with traced(method, self.namespace), translation:
             message = encode(request)
             try:
                 answer = await self._exchange(method, message, limit)
@@ -102,7 +103,7 @@ class Caller:
     @asynccontextmanager
     async def _opened(self, method: str, translation: Translation) -> AsyncGenerator[CallStream]:
         stream = self._stream(method, None)
-        with ExitStack() as stack:
+        with traced(method, self.namespace), ExitStack() as stack:
             with translation:
                 stack.enter_context(self.connection.watching(stream.interruption))
                 stack.enter_context(closing(stream))

@@ -54,7 +54,7 @@ def _why_not(address: Address, error: OSError | UnicodeError, limit: float | Non
         return f"{address} gave no answer in {limit:g} s: it is frozen, starting, or not containerd"
     if address.path is not None:
         return _why_no_socket(address.path, error)
-    return f"cannot connect to {address}: {_why_no_tcp(error)}; {_TCP_HINT}"
+    return f"cannot connect to {address}: {_why_no_tcp(error)}"
 
 
 def _why_no_socket(path: str, error: OSError | UnicodeError) -> str:
@@ -94,11 +94,11 @@ def _why_no_tcp(error: OSError | UnicodeError) -> str:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted ({error.verify_message})"
         case ssl.SSLError():
-            return f"TLS failed ({error.reason or error})"
+            return f"TLS failed ({error.reason or error}); {_TCP_HINT}"
         case ConnectionRefusedError():
-            return "nothing listens there"
+            return f"nothing listens there; {_TCP_HINT}"
         case _:
-            return str(error)
+            return f"{error}; {_TCP_HINT}"
 
 
 def _no_http2(address: Address, protocol: ClientProtocol, tls: ssl.SSLContext | None) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import betterproto
 from h2.config import H2Configuration
@@ -113,9 +113,7 @@ def takes_all_and_reads_nothing(peer: Peer) -> None:
     peer.begin({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
     peer.h2.increment_flow_control_window(2**31 - 1 - 65535)
     peer.flush()
-    transport = peer.writer.transport
-    assert isinstance(transport, asyncio.ReadTransport)
-    transport.pause_reading()
+    cast(asyncio.ReadTransport, peer.writer.transport).pause_reading()
 
 
 def framed(message: betterproto.Message) -> bytes:

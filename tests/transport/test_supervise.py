@@ -23,7 +23,6 @@ async def test_it_runs_until_it_ends() -> None:
         ran.set()
 
     background = Background.start(work, name="work", crashed=unexpected)
-    assert not background.done
     await ran.wait()
     await background.aclose()
     assert background.done
@@ -162,6 +161,7 @@ async def test_it_cannot_wait_for_itself() -> None:
     errors: list[RuntimeError] = []
 
     async def work() -> None:
+        await anyio.lowlevel.checkpoint()  # an eager task begins before start() has returned
         try:
             await background.aclose()
         except RuntimeError as exc:
