@@ -90,6 +90,7 @@ async def test_a_pipe_that_is_open_both_ways_never_ends_the_block(tmp_path: Path
     path = tmp_path / "fifo"
     os.mkfifo(path)
     descriptor = os.open(path, os.O_RDWR)
+    reached = False
     try:
         with until_closed(descriptor):
             await Output(descriptor).write("x")

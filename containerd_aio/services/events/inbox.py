@@ -65,12 +65,14 @@ class Inbox:
         item = self._items.popleft()
         if not self._items and self._emptied is not None:
             self._emptied.set()
+            self._emptied = None
         return item
 
     async def until_empty(self) -> None:
         """Wait until all items were taken."""
         if self._items:
-            self._emptied = anyio.Event()
+            if self._emptied is None:
+                self._emptied = anyio.Event()
             await self._emptied.wait()
 
     def fail(self, failure: BaseException) -> None:
