@@ -145,7 +145,10 @@ class Exits(RuleBasedStateMachine):
     def create(self, record: ExitRecord) -> None:
         if record.phase is not Phase.CREATING:
             return
-        for other in self.table.records(record.key):
+        # Where the pid is not known yet, one that was begun later counts as the same process, loaded meanwhile.
+        records = self.table.records(record.key)
+        others = records[: records.index(record)] if record.key.exec_id else records
+        for other in others:
             if other is not record and other.phase is not Phase.CREATING and not other.settled:
                 self.expected[self.pid_of[other]] = -1
         self.run(lambda: self.table.created(record, 0 if record.key.exec_id else self.pid_of[record]))
