@@ -7,6 +7,7 @@ nobody can tell whether containerd did their work; the next call connects anew.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl as tls
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class Connection:
     ) -> None:
         if ssl is not None and address.path is not None:
             raise InvalidArgumentError(f"ssl is for tcp:// addresses; {address} is a unix socket")
-        if rpc_timeout is not None and not rpc_timeout > 0:
+        if rpc_timeout is not None and not 0 < rpc_timeout < math.inf:
             raise InvalidArgumentError(
                 f"rpc_timeout must be more than 0 seconds, or None; it is {rpc_timeout}"
             )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import math
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
-from grpclib.metadata import Deadline, decode_bin_value, decode_grpc_message, encode_timeout
+from grpclib.metadata import decode_bin_value, decode_grpc_message
 from grpclib.protocol import Stream
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError as H2ProtocolError
@@ -75,16 +76,14 @@ class CallStream:
     async def open(self) -> None:
         """Send the request's headers, over a new connection if there is none."""
         headers = list(self._headers)
-        deadline = None
         if self._deadline is not None:
-            deadline = Deadline.from_timeout(self._deadline)
+            # The pseudo headers come first. The time that connecting takes is not subtracted: our own timer
+            # counts it, and a header that is always the same is sent as one byte.
+            headers.insert(4, ("grpc-timeout", _timeout_header(self._deadline)))
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._deadline, self.interruption.cancel, TimeoutError())
         with self.interruption:
             protocol = await self._connect()
-            if deadline is not None:
-                # The pseudo headers come first; 1 ns where the time is up already: 0 would be malformed.
-                headers.insert(4, ("grpc-timeout", encode_timeout(deadline.time_remaining() or 1e-9)))
             self._stream, self._release = await protocol.start(headers, self.interruption)
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
@@ -202,6 +201,12 @@ class CallStream:
         stream = self._opened()
         _raise_for_status(dict(stream.trailers or stream.headers or ()))
         raise FailedPreconditionError("the server has ended the call; it takes no more messages") from error
+
+
+def _timeout_header(seconds: float) -> str:
+    milliseconds = math.ceil(seconds * 1000)
+    # At most eight digits (grpc's doc/PROTOCOL-HTTP2.md).
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(math.ceil(seconds), 10**8 - 1)}S"
 
 
 def _announced_size(prefix: bytes) -> int:

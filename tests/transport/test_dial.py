@@ -214,7 +214,7 @@ def test_ssl_is_refused_for_a_unix_socket() -> None:
         Connection(Address.parse("/run/c.sock"), ssl=ssl.create_default_context())
 
 
-@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf")])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(InvalidArgumentError, match="rpc_timeout"):
         Connection(Address.parse("/run/c.sock"), rpc_timeout=timeout)

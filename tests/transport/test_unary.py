@@ -69,7 +69,14 @@ def test_the_namespace_is_checked() -> None:
     assert connection.caller("a-b").namespace == "a-b"
 
 
-async def headers_of(connect: Connect, socket_path: Path, namespace: str, **options: bool) -> dict[str, str]:
+async def headers_of(
+    connect: Connect,
+    socket_path: Path,
+    namespace: str,
+    *,
+    quick: bool = False,
+    rpc_timeout: float | None = 30,
+) -> dict[str, str]:
     """The headers of one call."""
     headers: dict[str, str] = {}
 
@@ -83,9 +90,9 @@ async def headers_of(connect: Connect, socket_path: Path, namespace: str, **opti
         await peer.next(Event)
 
     async with listening(socket_path, answers_one):
-        connection = connect()
+        connection = connect(rpc_timeout=rpc_timeout)
         with lease_scope(connection, "k8s.io", "lease-1"):
-            assert await version(connection, namespace=namespace, **options) == ANSWER
+            assert await version(connection, namespace=namespace, quick=quick) == ANSWER
         await connection.aclose()
     return headers
 
@@ -110,11 +117,22 @@ async def test_no_namespace_is_no_header_and_the_lease_of_another_namespace_stay
     assert "containerd-lease" not in headers
 
 
-async def test_a_quick_call_tells_its_deadline(connect: Connect, socket_path: Path) -> None:
-    headers = await headers_of(connect, socket_path, "", quick=True)
-    unit = headers["grpc-timeout"][-1]
-    assert unit == "S"
-    assert 28 <= int(headers["grpc-timeout"][:-1]) <= 30
+@pytest.mark.parametrize(
+    ("seconds", "header"),
+    [
+        (30, "30000m"),
+        (0.25, "250m"),
+        (1.0001, "1001m"),
+        (99_999, "99999000m"),
+        (100_000, "100000S"),
+        (1e12, "99999999S"),
+    ],
+)
+async def test_a_quick_call_tells_its_deadline(
+    connect: Connect, socket_path: Path, seconds: float, header: str
+) -> None:
+    headers = await headers_of(connect, socket_path, "", quick=True, rpc_timeout=seconds)
+    assert headers["grpc-timeout"] == header
 
 
 async def test_many_calls_share_a_connection(connect: Connect, socket_path: Path) -> None:
