@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -147,12 +147,17 @@ class _Made:
             return await completed(prepare)
 
     async def undo(self) -> None:
-        """Remove it all, last things first."""
-        for remove in reversed(self._undo):
-            try:
-                await remove()
-            except NotFoundError:
-                pass
+        """Remove it all, last things first; what fails keeps nothing else from being removed."""
+        async with AsyncExitStack() as steps:
+            for remove in self._undo:
+                steps.push_async_callback(_removed, remove)
+
+
+async def _removed(remove: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await remove()
+    except NotFoundError:
+        pass
 
 
 def _stored(spec: Spec) -> AnyValue:
