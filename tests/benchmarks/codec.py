@@ -6,6 +6,10 @@
 
 Times are of the process's CPU clock, the best of many rounds: other work on the machine makes rounds slower, never
 faster. Exits 1 if a limit is missed. betterproto's own way is measured on the same classes, for comparison.
+
+Even the CPU clock runs on, half as fast again, while a neighbour uses the other half of the core. So a fixed piece
+of work goes along with every measurement, and where it takes longer than ``YARDSTICK``, the limits are longer in
+proportion: the limits as they are written hold on a machine that does it in that time, or in less.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ from containerd_aio._api.containerd.types import Envelope
 from containerd_aio._api.google.protobuf import Any as ProtoAny
 from containerd_aio._api.google.protobuf import Timestamp
 from containerd_aio._transport.codec import decode, encode
+
+# Microseconds that ``yardstick()`` takes on the slowest machine that the limits are for, when it is quiet.
+YARDSTICK = 320
 
 NOW = Timestamp(seconds=1_763_752_829, nanos=123_456_789)
 
@@ -104,20 +111,32 @@ def cases() -> Iterator[Case]:
     yield Case("ReadContentResponse of 1 MiB: decode", lambda: decode(ReadContentResponse, read_data))
 
 
-def best(run: Callable[[], object], *, seconds: float, enough: float = 0) -> float:
-    """The microseconds of the best round; ends early when it is below ``enough``."""
-    run()  # compiles
+def yardstick() -> object:
+    """Work of the kind that a codec does: slices, text, dictionaries, small numbers."""
+    text, number, found = b"io.example.label=value of a label", 0, {}
+    for index in range(1000):
+        number = (number * 31 + text[index & 31]) & 0xFFFF
+        found[number] = text[index & 7 : 20].decode()
+    return found
+
+
+def once(run: Callable[[], object], calls: int) -> float:
     started = time.process_time()
-    run()
-    calls = max(1, int(0.005 / max(time.process_time() - started, 1e-7)))  # rounds of 5 ms or one call
-    lowest = float("inf")
+    for _ in range(calls):
+        run()
+    return (time.process_time() - started) / calls * 1e6
+
+
+def best(run: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """The microseconds of the best round, and how much slower than it should be the machine was at best."""
+    run()  # compiles
+    calls = max(1, int(5000 / max(once(run, 1), 0.1)))  # rounds of 5 ms or one call
+    lowest = slowness = float("inf")
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and lowest > enough:
-        started = time.process_time()
-        for _ in range(calls):
-            run()
-        lowest = min(lowest, (time.process_time() - started) / calls * 1e6)
-    return lowest
+    while time.monotonic() < deadline:
+        lowest = min(lowest, once(run, calls))
+        slowness = min(slowness, once(yardstick, 1) / YARDSTICK)
+    return lowest, max(slowness, 1)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,15 +145,16 @@ def main(arguments: list[str] | None = None) -> int:
     quick = parser.parse_args(arguments).quick
     missed = 0
     for case in cases():
-        took = best(case.run, seconds=0.3 if quick else 1.5)
+        took, slowness = best(case.run, seconds=0.5 if quick else 2)
         line = f"{took:10.1f} µs   {case.name}"
         if case.own_way is not None and not quick:
-            line += f"; betterproto's own way takes {best(case.own_way, seconds=1) / took:.0f} times as long"
+            line += (
+                f"; betterproto's own way takes {best(case.own_way, seconds=2)[0] / took:.0f} times as long"
+            )
         if case.limit is not None:
-            if took > case.limit:  # perhaps the machine was busy: another chance
-                took = best(case.run, seconds=2 if quick else 20, enough=case.limit)
-            missed += took > case.limit
-            line += f"; limit {case.limit:.0f}: {'MISSED' if took > case.limit else 'ok'} ({took:.1f})"
+            missed += took > case.limit * slowness
+            line += f"; limit {case.limit:.0f}" + (f" x {slowness:.2f}" if slowness > 1 else "")
+            line += ": MISSED" if took > case.limit * slowness else ": met"
         print(line, flush=True)
     return 1 if missed else 0
 
