@@ -51,6 +51,7 @@ class ContainersService(api.ContainersBase):
             raise already_exists(f'container "{container.id}"')
         container.labels = without_empty(container.labels)
         container.created_at = container.updated_at = now()
+        realm.exists = True
         realm.containers[container.id] = container
         runtime = events.ContainerCreateRuntime(name=container.runtime.name)
         if container.runtime.is_set("options"):

@@ -148,6 +148,7 @@ class _Writing:
         if self._ingest.locked:
             text = f"ref {first.ref} locked (since a stream of another call): unavailable"
             raise GRPCError(Status.UNAVAILABLE, text)
+        realm.exists = True
         realm.ingests[first.ref] = self._ingest
 
     def __enter__(self) -> _Writing:

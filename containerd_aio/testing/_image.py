@@ -43,6 +43,7 @@ def add_image(realm: Realm, name: str) -> None:
     blobs, (media_type, digest, size) = _contents()
     for blob_digest, (data, labels) in blobs.items():
         realm.blobs[blob_digest] = stored_blob(blob_digest, data, dict(labels))
+    realm.exists = True
     target = Descriptor(media_type=media_type, digest=digest, size=size)
     realm.images[name] = Image(name=name, target=target, created_at=now(), updated_at=now())
 

@@ -38,6 +38,7 @@ class ImagesService(api.ImagesBase):
             raise already_exists(f'image "{image.name}"')
         image.labels = without_empty(image.labels)
         image.created_at = image.updated_at = now()
+        realm.exists = True
         realm.images[image.name] = image
         created = api.ImageCreate(name=image.name, labels=image.labels)
         self._world.publish(realm, "/images/create", created)

@@ -34,6 +34,7 @@ class LeasesService(api.LeasesBase):
         if lease_id in realm.leases:
             raise already_exists(f'lease "{lease_id}"')
         lease = api.Lease(id=lease_id, created_at=now(), labels=without_empty(request.labels))
+        realm.exists = True
         realm.leases[lease_id] = HeldLease(lease)
         return api.CreateResponse(lease=lease)
 

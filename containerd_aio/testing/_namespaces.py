@@ -18,7 +18,7 @@ from containerd_aio.testing._statuses import (
     not_found,
     precondition,
 )
-from containerd_aio.testing._world import Realm, World
+from containerd_aio.testing._world import World
 
 
 class NamespacesService(api.NamespacesBase):
@@ -36,7 +36,7 @@ class NamespacesService(api.NamespacesBase):
         namespaces = [
             api.Namespace(name=name, labels=realm.labels)
             for name, realm in sorted(self._world.realms.items())
-            if _is_there(realm)
+            if realm.exists
         ]
         return api.ListNamespacesResponse(namespaces=namespaces)
 
@@ -45,7 +45,7 @@ class NamespacesService(api.NamespacesBase):
         checked_identifier(given.name)
         checked_labels(given.labels, "namespace.Labels")
         known = self._world.realms.get(given.name)
-        if known is not None and _is_there(known):
+        if known is not None and known.exists:
             raise already_exists(f'namespace "{given.name}"')
         realm = self._world.realm(given.name)
         realm.exists, realm.labels = True, without_empty(given.labels)
@@ -73,7 +73,7 @@ class NamespacesService(api.NamespacesBase):
 
     async def delete(self, request: api.DeleteNamespaceRequest, /) -> Empty:
         realm = self._world.realms.get(request.name)
-        if realm is None or not _is_there(realm):
+        if realm is None or not realm.exists:
             raise not_found(f'namespace "{request.name}"')
         if contents := realm.contents():
             kinds = ", ".join(contents)
@@ -89,7 +89,3 @@ class NamespacesService(api.NamespacesBase):
             # The change is made all the same.
             raise GRPCError(Status.UNKNOWN, f"failed publishing event: {error.message}") from None
         self._world.exchange.publish(namespace, topic, event)
-
-
-def _is_there(realm: Realm) -> bool:
-    return realm.exists or bool(realm.contents())

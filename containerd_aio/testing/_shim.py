@@ -143,7 +143,7 @@ class ShimStreams:
     def __init__(self, stdin: str, stdout: str, stderr: str, *, terminal: bool) -> None:
         self.stdin = Input(stdin)
         self.stdout = Output(stdout)
-        self.stderr = Output("" if terminal or stderr == stdout else stderr)
+        self.stderr = Output("" if terminal else stderr)
 
     async def open(self) -> None:
         """Open them; nothing stays open if that fails or is cancelled."""

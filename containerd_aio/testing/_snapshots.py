@@ -150,6 +150,7 @@ class SnapshotsService(api.SnapshotsBase):
             raise not_found(f"parent snapshot {parent} does not exist")
         if parent and snapshots[parent].kind != COMMITTED:
             raise invalid(f'failed to create snapshot: parent "{parent}" is not committed snapshot')
+        realm.exists = True
         snapshots[key] = api.Info(
             name=key,
             parent=parent,

@@ -47,7 +47,8 @@ class HeldLease:
 
 @dataclass(slots=True)
 class Realm:
-    """All that is in one namespace; ``exists`` tells whether somebody made the namespace itself."""
+    """All that is in one namespace; ``exists`` tells whether the daemon knows of it: from the first
+    thing on that was put into it, until it is deleted."""
 
     name: str
     exists: bool = False
