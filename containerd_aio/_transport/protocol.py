@@ -243,16 +243,8 @@ class _ClientProcessor(EventsProcessor):
 
     def process_stream_reset(self, event: StreamReset) -> None:
         stream = self.streams.get(event.stream_id)
-        if stream is None or stream.wrapper is None:
-            return
-        if not event.remote_reset:
-            stream.wrapper.cancel(StreamTerminatedError("the server broke the protocol on this stream"))
-        elif event.error_code == ErrorCodes.REFUSED_STREAM:
-            stream.wrapper.cancel(NotProcessedError("the server refused the stream"))
-        else:
-            stream.wrapper.cancel(
-                StreamTerminatedError(f"the server reset the stream (code {event.error_code})")
-            )
+        if stream is not None and stream.wrapper is not None:
+            stream.wrapper.cancel(_reset_error(event))
 
     def process_connection_terminated(self, event: ConnectionTerminated) -> None:
         reason = f"the server ended the connection (GOAWAY, code {event.error_code})"
@@ -276,3 +268,11 @@ class _ClientProcessor(EventsProcessor):
     def _close_if_done(self) -> None:
         if self.retired and not self.streams:
             self.close()
+
+
+def _reset_error(event: StreamReset) -> StreamTerminatedError:
+    if not event.remote_reset:
+        return StreamTerminatedError("the server broke the protocol on this stream")
+    if event.error_code == ErrorCodes.REFUSED_STREAM:
+        return NotProcessedError("the server refused the stream")
+    return StreamTerminatedError(f"the server reset the stream (code {event.error_code})")

@@ -410,6 +410,27 @@ async def test_an_answer_stays_though_a_reset_follows_it(connect: Connect, socke
             assert await version(connect()) == ANSWER
 
 
+async def test_a_reset_of_a_call_that_is_over_is_passed_over(connect: Connect, socket_path: Path) -> None:
+    async def play(peer: Peer) -> None:
+        peer.begin()
+        over = await peer.request()
+        peer.headers(over)
+        peer.message(over, ANSWER)
+        peer.trailers(over)
+        stream = await peer.request()
+        peer.raw(b"\0\0\4\3\0" + over.to_bytes(4, "big") + bytes(4))
+        peer.headers(stream)
+        peer.message(stream, ANSWER)
+        peer.trailers(stream)
+        await peer.next(Event)
+
+    async with listening(socket_path, play):
+        connection = connect()
+        with anyio.fail_after(5):
+            assert await version(connection) == ANSWER
+            assert await version(connection) == ANSWER
+
+
 async def test_an_answer_stays_though_the_connection_is_lost_after_it(
     connect: Connect, socket_path: Path
 ) -> None:
