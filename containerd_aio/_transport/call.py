@@ -20,7 +20,7 @@ from containerd_aio._transport.protocol import NotProcessedError
 from containerd_aio._transport.stream import CallStream
 from containerd_aio._transport.trace import traced
 from containerd_aio._transport.translate import Translation
-from containerd_aio.errors import InternalError
+from containerd_aio.errors import FailedPreconditionError, InternalError
 
 if TYPE_CHECKING:
     from containerd_aio._transport.connection import Connection
@@ -107,6 +107,9 @@ class Caller:
             with translation:
                 stack.enter_context(self.connection.watching(stream.interruption))
                 stack.enter_context(closing(stream))
+                # A task that still uses the call then would wait for ever.
+                over = FailedPreconditionError("the call is over: its block was left")
+                stack.callback(stream.interruption.cancel, over)
                 await stream.open()
             yield stream
 

@@ -160,6 +160,19 @@ async def test_leaving_without_reading_resets_the_stream_too(connect: Connect, s
             await left.wait()
 
 
+async def test_after_the_block_the_stream_is_over(connect: Connect, socket_path: Path) -> None:
+    """Also for a task that was left behind in it: neither may wait for ever."""
+    async with listening(socket_path, silent):
+        with anyio.fail_after(5):
+            async with read(connect()) as chunks:
+                left_behind = asyncio.ensure_future(anext(chunks))
+                await anyio.wait_all_tasks_blocked()
+            with pytest.raises(FailedPreconditionError, match="its block was left"):
+                await left_behind
+            with pytest.raises(FailedPreconditionError, match="its block was left"):
+                await anext(chunks)
+
+
 async def test_an_error_of_the_block_passes_as_it_is(connect: Connect, socket_path: Path) -> None:
     """Also an OSError, which would be a lost connection if it were the call's own."""
     left = anyio.Event()
