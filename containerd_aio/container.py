@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._opening import open_stdio, started_or_closed
+from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio.errors import (
@@ -21,7 +23,6 @@ from containerd_aio.errors import (
     UnknownError,
 )
 from containerd_aio.image import Image
-from containerd_aio.process import open_stdio, start_failed, started_or_closed
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.task import Task, spec_of

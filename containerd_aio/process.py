@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._refusal import DELETABLE, UNENDED, start_failed, state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed, shielded
 from containerd_aio.errors import (
@@ -20,35 +21,15 @@ from containerd_aio.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
-    StartFailedError,
     UnknownError,
 )
 from containerd_aio.services.tasks import DeletedProcess
-from containerd_aio.stdio import OpenStdio, Stdio
+from containerd_aio.stdio import OpenStdio
 from containerd_aio.types import ExitStatus, ProcessState, Status
+from containerd_aio.types.signal import signal_number
 
 # Delete itself has no deadline of ours; once it has answered, the shim's ends are closed and EOF is near.
 _LAST_OUTPUT_SECONDS = 2.0
-
-_UNENDED = frozenset({ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.PAUSING})
-
-_DELETABLE = frozenset({ProcessState.CREATED, ProcessState.STOPPED})
-
-
-def signal_number(signal: int | str) -> int:
-    """Return the number of a signal given by number, ``signal.Signals`` or name (``SIGTERM``, ``term``).
-
-    :raises InvalidArgumentError: if there is no such signal
-    """
-    if isinstance(signal, str):
-        name = signal.upper() if signal.upper().startswith("SIG") else f"SIG{signal.upper()}"
-        try:
-            return int(signals.Signals[name])
-        except KeyError:
-            raise InvalidArgumentError(f"there is no signal {signal!r}; give SIGTERM, TERM or 15") from None
-    if not 1 <= signal <= 64:
-        raise InvalidArgumentError(f"there is no signal {signal}; signals are 1 to 64")
-    return int(signal)
 
 
 class Process:
@@ -190,7 +171,7 @@ class Process:
         """
         number = signal_number(signal)
         container_id, exec_id = self._key()
-        async with self._state_named(f"signal {number} cannot be sent"):
+        async with state_named(f"signal {number} cannot be sent", self.name, self.status):
             await self._session.services.tasks.kill(container_id, number, exec_id=exec_id, all=all)
         if number == signals.SIGKILL:
             self._record.kill_asked = True  # not before: a shim that died is no kill of ours
@@ -295,7 +276,7 @@ class Process:
 
     async def _refuse_unended(self) -> None:
         status = await self.status()
-        if status.state in _UNENDED:
+        if status.state in UNENDED:
             raise FailedPreconditionError(
                 f"{self._record.key} is {status.state}; wait for its end, kill() it, or delete(kill=True)",
                 subject=str(self._record.key),
@@ -320,7 +301,7 @@ class Process:
         finally:
             self._record.deleting = False
         if failure is not None and not (isinstance(failure, NotFoundError) and self._record.settled):
-            async with StateNamed(self, "it cannot be deleted", allowed=_DELETABLE):
+            async with state_named("it cannot be deleted", self.name, self.status, allowed=DELETABLE):
                 raise failure
         await self._stdio.drain(0)
         return reply
@@ -346,7 +327,7 @@ class Process:
         failure = error
         if isinstance(error, UnknownError):
             state = await self._state_after_failure()
-            if state in _UNENDED:
+            if state in UNENDED:
                 return FailedPreconditionError(
                     f"{self._record.key} cannot be started: it is {state}, somebody else has started it",
                     method=error.method,
@@ -377,70 +358,3 @@ class Process:
         except ContainerdError:
             pass  # containerd is gone; the waits go on
         await self._stdio.aclose()
-
-    def _state_named(self, what: str) -> StateNamed:
-        return StateNamed(self, what)
-
-
-class StateNamed:
-    """Block in which a call may change the process's state: what containerd refuses with UNKNOWN is explained.
-
-    containerd's state machine answers UNKNOWN and a text (containerd 1.6 to 2.3). The status is asked for once,
-    and the error names it.
-    """
-
-    def __init__(self, process: Process, what: str, *, allowed: frozenset[ProcessState] = _UNENDED) -> None:
-        self._process = process
-        self._what = what
-        self._allowed = allowed
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not isinstance(error, UnknownError):
-            return
-        status = await self._process.status()
-        if status.state not in self._allowed:
-            raise FailedPreconditionError(
-                f"{self._what}: {self._process.name} is {status.state}",
-                method=error.method,
-                subject=error.subject,
-                server_message=error.server_message,
-            ) from error
-
-
-async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStdio:
-    """Open the streams of a process that is to be made.
-
-    :raises InvalidArgumentError: if they take FIFOs, and the daemon is on another host
-    """
-    if session.fifo_dir is None:
-        if stdio.uses_fifos:
-            raise InvalidArgumentError(
-                "FIFOs do not reach a containerd on another host: use null(), log_file() or log_uri()"
-            )
-        return await stdio.open(process_id=process_id)
-    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
-
-
-async def started_or_closed(opened: OpenStdio) -> None:
-    """Begin to use the streams of a process that runs already; if that fails, let them go."""
-    try:
-        await opened.started()
-    except BaseException:
-        await opened.aclose(unlink=False)
-        raise
-
-
-def start_failed(key: object, error: ContainerdError) -> StartFailedError:
-    """Return the error of a process that the runtime refused, with the runtime's reason."""
-    reason = error.server_message.removesuffix(": unknown")
-    return StartFailedError(
-        f"{key} could not be started: {reason}",
-        method=error.method,
-        subject=error.subject,
-        server_message=error.server_message,
-    )

@@ -9,10 +9,12 @@ from functools import partial
 from typing import cast
 
 from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._opening import open_stdio
+from containerd_aio._refusal import state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from containerd_aio.process import Process, StateNamed, open_stdio
+from containerd_aio.process import Process
 from containerd_aio.services.tasks import DeletedProcess
 from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
 from containerd_aio.spec.schema import Process as ProcessSpec
@@ -20,6 +22,8 @@ from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.types import AnyValue, ContainerInfo, ProcessInfo, ProcessState
 from containerd_aio.types.identifier import check_identifier
 
+_RUNNING = frozenset({ProcessState.RUNNING})
+_PAUSED = frozenset({ProcessState.PAUSED})
 _PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 
@@ -88,9 +92,7 @@ class Task(Process):
             exits.created(record, 0)
 
         try:
-            async with StateNamed(
-                self, f"exec '{id}' cannot be added", allowed=frozenset({ProcessState.RUNNING})
-            ):
+            async with state_named(f"exec '{id}' cannot be added", self.name, self.status, allowed=_RUNNING):
                 await completed(add)
         except BaseException as error:
             undo = partial(self._undo_exec, record, opened)
@@ -107,7 +109,7 @@ class Task(Process):
 
         :raises FailedPreconditionError: if the task does not run
         """
-        async with StateNamed(self, "it cannot be paused", allowed=frozenset({ProcessState.RUNNING})):
+        async with state_named("it cannot be paused", self.name, self.status, allowed=_RUNNING):
             await self._session.services.tasks.pause(self.id)
 
     async def resume(self) -> None:
@@ -115,7 +117,7 @@ class Task(Process):
 
         :raises FailedPreconditionError: if the task is not paused
         """
-        async with StateNamed(self, "it cannot be resumed", allowed=frozenset({ProcessState.PAUSED})):
+        async with state_named("it cannot be resumed", self.name, self.status, allowed=_PAUSED):
             await self._session.services.tasks.resume(self.id)
 
     @asynccontextmanager

@@ -1,0 +1,30 @@
+"""Opening a process's streams where its containerd can reach them."""
+
+from __future__ import annotations
+
+from containerd_aio._session import Session
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.stdio import OpenStdio, Stdio
+
+
+async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStdio:
+    """Open the streams of a process that is to be made.
+
+    :raises InvalidArgumentError: if they take FIFOs, and the daemon is on another host
+    """
+    if session.fifo_dir is None:
+        if stdio.uses_fifos:
+            raise InvalidArgumentError(
+                "FIFOs do not reach a containerd on another host: use null(), log_file() or log_uri()"
+            )
+        return await stdio.open(process_id=process_id)
+    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
+
+
+async def started_or_closed(opened: OpenStdio) -> None:
+    """Begin to use the streams of a process that runs already; if that fails, let them go."""
+    try:
+        await opened.started()
+    except BaseException:
+        await opened.aclose(unlink=False)
+        raise
