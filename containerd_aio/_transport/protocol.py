@@ -163,19 +163,19 @@ class ClientProtocol(H2Protocol):
 
         The socket is closed also if this is cancelled.
         """
-        assert self._transport is not None
         self.processor.close("the connection was closed")
         try:
             with anyio.move_on_after(_CLOSING, shield=True):
                 await self.gone.wait()
         finally:
-            self._transport.abort()
+            self.abort()
         with anyio.CancelScope(shield=True):
             await self.gone.wait()
 
     def abort(self) -> None:
         """Close the socket at once, whatever is still to be sent."""
-        if self._transport is not None:
+        # asyncio's transport fails on an abort() after its last bytes have gone out and it has closed itself.
+        if self._transport is not None and not self.gone.is_set():
             self._transport.abort()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
@@ -834,6 +835,28 @@ async def test_closing_takes_a_second_where_the_server_reads_no_more(
         call = asyncio.create_task(connection.caller("").unary("a.B/C", request, Empty))
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(3):
+            await connection.aclose()
+        with pytest.raises(ClientClosedError):
+            await call
+
+
+async def test_closing_waits_for_what_is_still_to_be_sent(connect: Connect, socket_path: Path) -> None:
+    read_again = anyio.Event()
+
+    async def play(peer: Peer) -> None:
+        takes_all_and_reads_nothing(peer)
+        await read_again.wait()
+        cast(asyncio.ReadTransport, peer.writer.transport).resume_reading()
+        await peer.reader.read()
+
+    async with listening(socket_path, play):
+        connection = connect()
+        await connection.connect()
+        request = ReadContentResponse(data=bytes(8 << 20))
+        call = asyncio.create_task(connection.caller("").unary("a.B/C", request, Empty))
+        await anyio.wait_all_tasks_blocked()
+        asyncio.get_running_loop().call_later(0.05, read_again.set)
+        with anyio.fail_after(5):
             await connection.aclose()
         with pytest.raises(ClientClosedError):
             await call
