@@ -121,6 +121,14 @@ class Gate:
         self.calls: Counter[str] = Counter()
         self.delays: Faults[Delay] = Faults()
         self.refusals: Faults[Refusal] = Faults()
+        self._came: asyncio.Event | None = None
+
+    async def called(self, method: str, times: int) -> None:
+        """Wait until calls of a method have come so many times."""
+        while self.calls[method] < times:
+            if self._came is None:
+                self._came = asyncio.Event()
+            await self._came.wait()
 
     def before(self, services: Iterable[IServable]) -> IServable:
         """Return one service that stands for all of these, behind this gate."""
@@ -132,7 +140,6 @@ class Gate:
         return _Services(handlers)
 
     def _guarded(self, path: str, serve: Serve) -> Serve:
-
         method = path.rpartition(".")[2]
 
         async def guarded(stream: Stream[Any, Any]) -> None:
@@ -140,7 +147,7 @@ class Gate:
             _headers.set(
                 Headers(metadata.get("containerd-namespace", ""), metadata.get("containerd-lease", ""))
             )
-            self.calls[method] += 1
+            self._count(method)
             for delay in self.delays:
                 if delay.method == method:
                     await asyncio.sleep(delay.seconds)
@@ -148,6 +155,12 @@ class Gate:
             await serve(stream)
 
         return guarded
+
+    def _count(self, method: str) -> None:
+        self.calls[method] += 1
+        came, self._came = self._came, None
+        if came is not None:
+            came.set()
 
     def _check(self, method: str) -> None:
         for refusal in self.refusals:

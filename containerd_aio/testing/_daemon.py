@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
@@ -106,6 +107,10 @@ class FakeContainerd:
         """How many calls came of each method: ``fake.calls["Tasks/Get"]``. ``clear()`` begins anew."""
         return self._gate.calls
 
+    async def called(self, method: str, times: int = 1) -> None:
+        """Wait until calls of a method have come so often, since the fake began or ``calls`` was cleared."""
+        await self._gate.called(method, times)
+
     async def start(self) -> None:
         """Listen; needed after ``die()`` only, the ``async with`` block begins so."""
         await self._listener.start()
@@ -140,9 +145,7 @@ class FakeContainerd:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self._listener.stop(unlink=False)
-        for realm in self._world.realms.values():
-            for task in realm.tasks.values():
-                task.vanish()
+            await self._end_processes()
         self._directory.cleanup()
 
     # -- processes -----------------------------------------------------------------------------------------
@@ -273,6 +276,14 @@ class FakeContainerd:
     def _furnish(self, realm: Realm) -> None:
         if self._image is not None:
             add_image(realm, self._image)
+
+    async def _end_processes(self) -> None:
+        tasks = [task for realm in self._world.realms.values() for task in realm.tasks.values()]
+        lives = [process.life for task in tasks for process in task.processes() if process.life is not None]
+        for task in tasks:
+            task.vanish()
+        if lives:
+            await asyncio.wait(lives)
 
     def _forget_ended(self) -> None:
         for realm in self._world.realms.values():

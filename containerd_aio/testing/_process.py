@@ -37,7 +37,6 @@ class FakeProcess:
         "_alarm",
         "_ended",
         "_io",
-        "_life",
         "_waiters",
         "args",
         "code",
@@ -45,6 +44,7 @@ class FakeProcess:
         "exited_at_ns",
         "failed",
         "frozen",
+        "life",
         "pid",
         "script",
         "state",
@@ -72,7 +72,7 @@ class FakeProcess:
         self._ended = ended
         self._io: ShimStreams | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
-        self._life: asyncio.Task[None] | None = None
+        self.life: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -88,7 +88,7 @@ class FakeProcess:
         self.state = ProcessState.RUNNING
         script = self.script
         if script.stdout or script.stderr or script.echo:
-            self._life = asyncio.get_running_loop().create_task(self._live(), name=f"fake process {self.pid}")
+            self.life = asyncio.get_running_loop().create_task(self._live(), name=f"fake process {self.pid}")
         elif script.seconds is not None:
             self._alarm = asyncio.get_running_loop().call_later(
                 script.seconds, self._ended, self, script.code
@@ -111,11 +111,11 @@ class FakeProcess:
 
     def vanish(self, error: GRPCError | None = None) -> None:
         """Let go of everything; who waits gets the error, if there is one."""
-        if self._life is not None and self._life is not asyncio.current_task():
-            self._life.cancel()
+        if self.life is not None and self.life is not asyncio.current_task():
+            self.life.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
-        self._life = self._alarm = None
+        self.life = self._alarm = None
         if self._io is not None:
             self._io.close()
             self._io = None

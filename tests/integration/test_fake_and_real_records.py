@@ -26,7 +26,6 @@ from containerd_aio._api.containerd.services.snapshots import v1 as snapshots
 from containerd_aio._api.containerd.types import Descriptor as DescriptorMessage
 from containerd_aio._api.google.protobuf import Any, Empty
 from containerd_aio._transport.lease import lease_scope
-from containerd_aio.cli.busybox import busybox_archive
 from containerd_aio.errors import OutOfRangeError, UnavailableError
 from containerd_aio.types import AnyValue, Descriptor, ImageInfo, LeaseResource, SnapshotInfo, SnapshotKind
 from tests.integration.test_fake_and_real import fake_side, real_side, rootfs, side, which
@@ -272,8 +271,8 @@ async def test_an_image_is_stored_changed_and_deleted(side: Side) -> None:
             await call
 
 
-async def test_an_archive_is_imported_unpacked_and_collected(side: Side) -> None:
-    [image] = await side.client.import_images(busybox_archive())
+async def test_an_archive_is_imported_unpacked_and_collected(side: Side, archive: bytes) -> None:
+    [image] = await side.client.import_images(archive)
     async with side.client.leases.hold():
         top = await image.unpack(SNAPSHOTTER)
         assert top is not None
@@ -576,8 +575,8 @@ async def test_the_daemon_tells_about_itself(side: Side) -> None:
         await client.health.check("nonsense")
 
 
-async def test_the_high_level_leaves_nothing(side: Side, fifo_dir: Path) -> None:
-    [image] = await side.client.import_images(busybox_archive())
+async def test_the_high_level_leaves_nothing(side: Side, archive: bytes, fifo_dir: Path) -> None:
+    [image] = await side.client.import_images(archive)
     container = await side.client.new_container("web", image=image, args=["sleep"], snapshotter=SNAPSHOTTER)
     async with container:
         assert (await container.info()).image == image.name
