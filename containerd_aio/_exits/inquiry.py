@@ -3,17 +3,22 @@
 Only NOT_FOUND means that a process is gone. UNKNOWN, or a deadline that passed (containerd 2.3 and later), is a
 shim that did not answer within 2 s: ask again, but let nobody else wait for that. Any other failure leaves the wait
 open, for the next asking.
+
+Of a container whose shim was killed containerd says NOT_FOUND some 100 ms before it kills what the shim has left
+behind. Where there are witnesses, the verdict waits for that end: it has a code.
 """
 
 from __future__ import annotations
 
 import random
+from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 import anyio
 
 from containerd_aio._exits.record import ExitRecord, Phase
 from containerd_aio._exits.table import ExitTable
+from containerd_aio._exits.witness import Witness
 from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
 from containerd_aio.types import ProcessRecord, ProcessState
 
@@ -21,6 +26,7 @@ from containerd_aio.types import ProcessRecord, ProcessState
 # containerd 1.6 and 2.1 with 100 tasks: 18 ms for the List, 56 ms for 100 Gets).
 _FEW = 20
 _AT_ONCE = 8
+_LAST_BREATH = 5.0  # seconds that a process may outlive containerd's memory of it
 
 RESTARTED = "it ended while containerd was down, and this containerd does not keep its status over a restart"
 VANISHED = "its shim died, or somebody else deleted it"
@@ -34,11 +40,20 @@ class Tasks(Protocol):
     async def list(self) -> list[ProcessRecord]: ...
 
 
+class Answer(Enum):
+    """What asking once has brought."""
+
+    CLEAR = auto()  # it is in the record, or none can be had now
+    UNCLEAR = auto()  # ask again
+    OUTLIVED = auto()  # containerd does not know it any more, but it has not ended
+
+
 class Findings(NamedTuple):
     """What asking for many has brought: how many exits, and who must be asked again soon."""
 
     exits: int
     unclear: list[ExitRecord]
+    outlived: list[ExitRecord]
 
 
 class Inquiry:
@@ -70,11 +85,40 @@ class Inquiry:
                 asking.start_soon(self.ask, record)
 
     async def ask(self, record: ExitRecord, why_missing: str = VANISHED) -> None:
-        """Ask for one process until containerd gives a clear answer or fails."""
+        """Ask for one process until containerd gives a clear answer or fails.
+
+        What containerd has forgotten is given 5 s to end, if a witness sees it.
+        """
         pause = 0.05
-        while not record.settled and not await self._ask_once(record, why_missing):
+        while not record.settled:
+            answer = await self._ask_once(record, why_missing)
+            if answer is Answer.OUTLIVED:
+                await self._ended(record)
+                self._table.missing(record, why_missing)
+            if answer is not Answer.UNCLEAR:
+                return
             await anyio.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, 2.0)
+
+    def missing(self, record: ExitRecord, why: str = VANISHED) -> Answer:
+        """Take a NOT_FOUND, unless the process, or an exec of it, outlives containerd's memory of it."""
+        if self._outliving(record):
+            return Answer.OUTLIVED
+        self._table.missing(record, why)
+        return Answer.CLEAR
+
+    def _outliving(self, record: ExitRecord) -> list[Witness]:
+        lost = [record]
+        if not record.key.exec_id:
+            lost += self._table.execs_of(record.key.container_id)
+        witnesses = [each.witness for each in lost if each.witness is not None]
+        return [witness for witness in witnesses if witness.sees_it()]
+
+    async def _ended(self, record: ExitRecord) -> None:
+        with anyio.move_on_after(_LAST_BREATH):
+            async with anyio.create_task_group() as group:
+                for witness in self._outliving(record):
+                    group.start_soon(witness.reaped)
 
     async def _ask_all(self, records: list[ExitRecord], why_missing: str) -> Findings:
         one_by_one = records
@@ -85,32 +129,33 @@ class Inquiry:
                 answer = listed.get(record.key)
                 if answer is None or self._unclear(record, answer):
                     one_by_one.append(record)  # the list has no execs, and lacks what it could not read
-        unclear: list[ExitRecord] = []
+        answers: dict[Answer, list[ExitRecord]] = {answer: [] for answer in Answer}
 
         async def ask(record: ExitRecord) -> None:
-            if not await self._ask_once(record, why_missing):
-                unclear.append(record)
+            answers[await self._ask_once(record, why_missing)].append(record)
 
         async with anyio.create_task_group() as asking:
             for record in one_by_one:
                 asking.start_soon(ask, record)
-        return Findings(sum(record.settled for record in records), unclear)
+        exits = sum(record.settled for record in records)
+        return Findings(exits, answers[Answer.UNCLEAR], answers[Answer.OUTLIVED])
 
-    async def _ask_once(self, record: ExitRecord, why_missing: str) -> bool:
-        """Ask, and write the answer into the record; tell whether there was a clear one, or none can be had now."""
+    async def _ask_once(self, record: ExitRecord, why_missing: str) -> Answer:
+        """Ask, and write the answer into the record."""
         async with self._limit:
             if record.settled:
-                return True
+                return Answer.CLEAR
             try:
                 answer = await self._tasks.get(*record.key)
             except NotFoundError:
-                self._table.missing(record, why_missing)
-                return True
+                return self.missing(record, why_missing)
             except (DeadlineExceededError, UnavailableError):
-                return False
+                return Answer.UNCLEAR
             except ContainerdError:
-                return True  # a lost connection is reconciled when it is back, the sweep finds the rest
-        return not self._unclear(record, answer)
+                return (
+                    Answer.CLEAR
+                )  # a lost connection is reconciled when it is back, the sweep finds the rest
+        return Answer.UNCLEAR if self._unclear(record, answer) else Answer.CLEAR
 
     def _unclear(self, record: ExitRecord, answer: ProcessRecord) -> bool:
         """Write the answer into the record; tell whether containerd must be asked again."""

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from containerd_aio._exits.inquiry import VANISHED, Findings, Inquiry, Tasks
+from containerd_aio._exits.inquiry import Answer, Findings, Inquiry, Tasks
 from containerd_aio._exits.record import ExitRecord, ProcessKey, Verdict
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
@@ -174,7 +174,8 @@ class ExitWatcher:
 
     def missing(self, record: ExitRecord) -> None:
         """Note that containerd answered NOT_FOUND for the process."""
-        self.table.missing(record, VANISHED)
+        if self._inquiry.missing(record) is Answer.OUTLIVED:
+            self.doubt(record)
 
     def doubt(self, record: ExitRecord) -> None:
         """Have containerd asked soon; where there is no stream now, it is asked when there is one again."""
@@ -266,7 +267,7 @@ class ExitWatcher:
         self._set_state(live=True, loss=None)
         found = await self._reconciled()
         _log.info("attached to namespace %r, reconciled %d", self._namespace, found.exits)
-        for record in found.unclear:
+        for record in (*found.unclear, *found.outlived):
             self.doubt(record)
         while True:
             if heard.is_set():
@@ -299,13 +300,19 @@ class ExitWatcher:
 
     async def _sweep(self, *, deaf: bool) -> None:
         try:
-            found = (await self._inquiry.sweep()).exits
+            found = await self._inquiry.sweep()
         except ContainerdError as error:
             # A loss shows on the stream itself; a stalled daemon is none, and breaks no stream.
             _log.debug("cannot sweep namespace %r: %s", self._namespace, error)
             return
-        if found and not deaf:
-            _log.warning("%d exits of namespace %r came by no event, found by asking", found, self._namespace)
+        for (
+            record
+        ) in found.outlived:  # not the unclear: a shim that hangs may do so for as long as many sweeps
+            self.doubt(record)
+        if found.exits and not deaf:
+            _log.warning(
+                "%d exits of namespace %r came by no event, found by asking", found.exits, self._namespace
+            )
 
     # -- reports -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ and the status with it: then this is the only place where the code still stands.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import functools
 import itertools
@@ -17,6 +18,8 @@ import resource
 import signal
 import struct
 from pathlib import Path
+
+import anyio
 
 # struct pidfd_info, version 0: mask, cgroupid; pid, tgid, ppid, eight user and group ids; exit_code.
 _INFO = struct.Struct("=QQ11Ii")
@@ -69,6 +72,29 @@ class Witness:
         except OSError:
             return False
         return True
+
+    async def reaped(self) -> None:
+        """Wait until the process has ended and its parent knows: not before has the kernel its exit code.
+
+        Returns at once when this is closed; may take for ever where nobody reaps the process.
+        """
+        try:
+            descriptor = os.dup(self.fileno())  # ours may be closed meanwhile, and its number be used again
+        except OSError:
+            return
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        pause = 0.001
+        while (
+            self.sees_it()
+        ):  # readable means ended; of its being reaped, which follows, a reader is not told
+            await anyio.sleep(pause)
+            pause = min(2 * pause, 0.1)
 
     def exit_code(self) -> int | None:
         """Return the exit code as containerd counts it (128 and the signal), ``None`` while the kernel has none."""

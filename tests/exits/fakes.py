@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from containerd_aio._exits.witness import Witness
 from containerd_aio.errors import ConnectionLostError, ContainerdError, NotFoundError
 from containerd_aio.events import TaskExit, encode
 from containerd_aio.services.events import RawEvent
@@ -143,3 +144,29 @@ class FakeDaemon:
         self.calls.append(name)
         self.asked.set()
         self.asked = anyio.Event()
+
+
+class FakeWitness(Witness):
+    """Sees a process that ends when the test says so; no kernel is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self._end = anyio.Event()
+        self._code: int | None = None
+
+    def end(self, code: int | None) -> None:
+        """The process is reaped; ``None`` for a kernel that keeps no code."""
+        self._code = code
+        self._end.set()
+
+    def sees_it(self) -> bool:
+        return not self._end.is_set()
+
+    async def reaped(self) -> None:
+        await self._end.wait()
+
+    def exit_code(self) -> int | None:
+        return self._code
+
+    def close(self) -> None:
+        pass

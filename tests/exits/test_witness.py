@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import anyio
 import pytest
 
 from containerd_aio._exits.witness import Witness, supported
@@ -48,4 +50,51 @@ def test_a_stranger_or_nobody_is_not_watched() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert Witness.open(gone.pid, "ns", "web") is None
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        yield child
+        child.kill()
+
+
+def killed_and_not_reaped(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+async def test_the_end_of_a_process_is_waited_for_until_its_parent_knows_it(
+    child: subprocess.Popen[bytes],
+) -> None:
+    """In between it is a zombie, of which the kernel tells strangers nothing."""
+    witness = Witness(os.pidfd_open(child.pid))
+    before = os.listdir("/proc/self/fd")
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(witness.reaped)
+            group.start_soon(witness.reaped)
+            await anyio.wait_all_tasks_blocked()
+            killed_and_not_reaped(child)
+            assert witness.sees_it()
+            assert witness.exit_code() is None
+            child.wait()
+    assert witness.exit_code() == (137 if supported() else None)
+    witness.close()
+    await witness.reaped()
+    assert len(os.listdir("/proc/self/fd")) == len(before) - 1
+
+
+async def test_a_wait_for_an_end_may_be_cancelled_and_outlive_its_witness(
+    child: subprocess.Popen[bytes],
+) -> None:
+    before = os.listdir("/proc/self/fd")
+    witness = Witness(os.pidfd_open(child.pid))
+    async with anyio.create_task_group() as group:
+        group.start_soon(witness.reaped)
+        await anyio.wait_all_tasks_blocked()
+        witness.close()
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
     assert len(os.listdir("/proc/self/fd")) == len(before)
