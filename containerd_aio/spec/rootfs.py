@@ -133,10 +133,11 @@ class _LayeredRootfs:
         links = lookups = 0
         while pending:
             name = pending.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                del walked[-1:]
+            if name in ("", ".", ".."):
+                if not self._is_directory(walked):
+                    return None  # nothing lies behind a file's name, not even itself
+                if name == "..":
+                    del walked[-1:]
                 continue
             lookups += len(walked) + 1
             if links > MAX_LINKS or lookups > MAX_LOOKUPS:
@@ -153,6 +154,12 @@ class _LayeredRootfs:
             if target.startswith("/"):
                 walked.clear()
         return walked
+
+    def _is_directory(self, names: Sequence[str]) -> bool:
+        if not names:
+            return True
+        with self._entry(names) as found:
+            return bool(found) and stat.S_ISDIR(os.fstat(found[0]).st_mode)
 
     @contextmanager
     def _entry(self, names: Sequence[str]) -> Generator[list[int], None, None]:

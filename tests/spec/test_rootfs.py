@@ -170,6 +170,15 @@ def test_a_link_that_leads_nowhere_is_no_file(layer: Layer) -> None:
     assert read(bind(layer)) is None
 
 
+@pytest.mark.parametrize("target", ["file/../passwd", "file/./../passwd", "file/", "file/."])
+def test_nothing_lies_behind_the_name_of_a_file(layer: Layer, target: str) -> None:
+    """As in the kernel, which refuses it with ENOTDIR."""
+    layer.file("/etc/file")
+    layer.file("/etc/passwd")
+    layer.link("/link", f"etc/{target}")
+    assert read(bind(layer), "/link") is None
+
+
 def test_links_in_a_circle_are_refused(layer: Layer) -> None:
     layer.link(PASSWD, "other")
     layer.link("/etc/other", "passwd")

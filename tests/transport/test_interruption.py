@@ -144,7 +144,8 @@ async def test_an_uncaught_interruption_reaches_the_task_group_as_itself(interru
 
     asyncio.get_running_loop().call_soon(interruption.cancel, LostError())
     with pytest.raises(ExceptionGroup) as caught:
-        await together()
+        # In a task of its own: on 3.11 the group leaves its task's count at 1.
+        await asyncio.create_task(together())
     assert [type(error) for error in caught.value.exceptions] == [LostError]
 
 
