@@ -26,7 +26,7 @@ from containerd_aio.types import ProcessRecord, ProcessState
 # containerd 1.6 and 2.1 with 100 tasks: 18 ms for the List, 56 ms for 100 Gets).
 _FEW = 20
 _AT_ONCE = 8
-_LAST_BREATH = 5.0  # seconds that a process may outlive containerd's memory of it
+_LAST_BREATH = 10.0  # seconds that a process may outlive containerd's memory of it: some inits reap every 2 s
 
 RESTARTED = "it ended while containerd was down, and this containerd does not keep its status over a restart"
 VANISHED = "its shim died, or somebody else deleted it"
@@ -87,7 +87,7 @@ class Inquiry:
     async def ask(self, record: ExitRecord, why_missing: str = VANISHED) -> None:
         """Ask for one process until containerd gives a clear answer or fails.
 
-        What containerd has forgotten is given 5 s to end, if a witness sees it.
+        What containerd has forgotten is given 10 s to end, if a witness sees it.
         """
         pause = 0.05
         while not record.settled:

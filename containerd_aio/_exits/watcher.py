@@ -356,6 +356,9 @@ class ExitWatcher:
 
 
 def _first(error: BaseException) -> BaseException:
+    """Return the error, or the first one of a group."""
+    group: BaseExceptionGroup[BaseException]
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        group = error
+        error = group.exceptions[0]
     return error
