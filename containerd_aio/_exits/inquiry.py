@@ -129,7 +129,7 @@ class Inquiry:
                 answer = listed.get(record.key)
                 if answer is None or self._unclear(record, answer):
                     one_by_one.append(record)  # the list has no execs, and lacks what it could not read
-        answers: dict[Answer, list[ExitRecord]] = {answer: [] for answer in Answer}
+        answers: dict[Answer, list[ExitRecord]] = {answer: list[ExitRecord]() for answer in Answer}
 
         async def ask(record: ExitRecord) -> None:
             answers[await self._ask_once(record, why_missing)].append(record)

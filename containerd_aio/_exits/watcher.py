@@ -357,8 +357,6 @@ class ExitWatcher:
 
 def _first(error: BaseException) -> BaseException:
     """Return the error, or the first one of a group."""
-    group: BaseExceptionGroup[BaseException]
     while isinstance(error, BaseExceptionGroup):
-        group = error
-        error = group.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error

@@ -17,10 +17,10 @@ Serving = api.HealthCheckResponseServingStatus
 @pytest.mark.parametrize(
     ("status", "serves"),
     [
-        (Serving.from_string("SERVING"), True),
-        (Serving.from_string("NOT_SERVING"), False),
-        (Serving.from_string("UNKNOWN"), False),
-        (Serving.from_string("SERVICE_UNKNOWN"), False),
+        (Serving.SERVING, True),
+        (Serving.NOT_SERVING, False),
+        (Serving.UNKNOWN, False),
+        (Serving.SERVICE_UNKNOWN, False),
     ],
 )
 async def test_check_tells_whether_it_serves(status: Serving, serves: bool) -> None:
@@ -40,8 +40,8 @@ async def test_an_unknown_service_is_told() -> None:
 
 async def test_watch_tells_each_change_and_leaves_nothing_open() -> None:
     changes = [
-        api.HealthCheckResponse(status=Serving.from_string("SERVING")),
-        api.HealthCheckResponse(status=Serving.from_string("NOT_SERVING")),
+        api.HealthCheckResponse(status=Serving.SERVING),
+        api.HealthCheckResponse(status=Serving.NOT_SERVING),
     ]
     service = Scripted(api.HealthBase, {"Watch": changes}, endless=True)
     async with serving(service) as served, Health(served.caller).watch() as healths:
@@ -51,7 +51,7 @@ async def test_watch_tells_each_change_and_leaves_nothing_open() -> None:
 
 async def test_watch_ends_when_the_daemon_ends_it() -> None:
     service = Scripted(
-        api.HealthBase, {"Watch": [api.HealthCheckResponse(status=Serving.from_string("SERVING"))]}
+        api.HealthBase, {"Watch": [api.HealthCheckResponse(status=Serving.SERVING)]}
     )
     async with serving(service) as served, Health(served.caller).watch() as healths:
         assert [serves async for serves in healths] == [True]

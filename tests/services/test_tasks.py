@@ -48,7 +48,7 @@ ANSWERS: dict[str, Answer] = {
     "Start": api.StartResponse(pid=8),
     "Delete": api.DeleteResponse(pid=7, exit_status=137, exited_at=Timestamp(seconds=1, nanos=1)),
     "DeleteProcess": api.DeleteResponse(id="ps", pid=9, exited_at=YEAR_1),
-    "Get": api.GetResponse(process=task_types.Process(id="web", pid=7, status=State.from_string("RUNNING"))),
+    "Get": api.GetResponse(process=task_types.Process(id="web", pid=7, status=State.RUNNING)),
     "List": api.ListTasksResponse(),
     "Kill": Empty(),
     "Exec": Empty(),
@@ -244,7 +244,7 @@ async def test_each_call_asks_one_thing(
     [
         pytest.param(
             task_types.Process(
-                id="ps", pid=9, status=State.from_string("RUNNING"), stdout="/o", terminal=True
+                id="ps", pid=9, status=State.RUNNING, stdout="/o", terminal=True
             ),
             ProcessRecord("web", "ps", 9, ProcessStatus(ProcessState.RUNNING), stdout="/o", terminal=True),
             id="running",
@@ -253,7 +253,7 @@ async def test_each_call_asks_one_thing(
             task_types.Process(
                 id="ps",
                 pid=9,
-                status=State.from_string("STOPPED"),
+                status=State.STOPPED,
                 exit_status=3,
                 exited_at=Timestamp(seconds=1),
             ),
@@ -261,12 +261,12 @@ async def test_each_call_asks_one_thing(
             id="stopped",
         ),
         pytest.param(
-            task_types.Process(id="ps", status=State.from_string("CREATED"), exited_at=YEAR_1),
+            task_types.Process(id="ps", status=State.CREATED, exited_at=YEAR_1),
             ProcessRecord("web", "ps", 0, ProcessStatus(ProcessState.CREATED)),
             id="never started",
         ),
         pytest.param(
-            task_types.Process(id="ps", status=State.from_string("UNKNOWN"), exit_status=9),
+            task_types.Process(id="ps", status=State.UNKNOWN, exit_status=9),
             ProcessRecord("web", "ps", 0, ProcessStatus(ProcessState.UNKNOWN)),
             id="a shim that does not answer",
         ),
@@ -287,9 +287,9 @@ async def test_get_returns_the_state(process: task_types.Process, record: Proces
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (State.from_string("PAUSED"), ProcessState.PAUSED),
-        (State.from_string("PAUSING"), ProcessState.PAUSING),
-        (State.from_string("CREATED"), ProcessState.CREATED),
+        (State.PAUSED, ProcessState.PAUSED),
+        (State.PAUSING, ProcessState.PAUSING),
+        (State.CREATED, ProcessState.CREATED),
     ],
 )
 async def test_list_returns_each_init_in_its_state(state: State, expected: ProcessState) -> None:
