@@ -124,7 +124,7 @@ class Inquiry:
         one_by_one = records
         if len(records) > _FEW:
             listed = {(task.container_id, ""): task for task in await self._tasks.list()}
-            one_by_one = []
+            one_by_one = list[ExitRecord]()
             for record in records:
                 answer = listed.get(record.key)
                 if answer is None or self._unclear(record, answer):
