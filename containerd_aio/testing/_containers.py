@@ -20,7 +20,7 @@ from containerd_aio.testing._statuses import (
     invalid,
     not_found,
 )
-from containerd_aio.testing._world import Realm, World
+from containerd_aio.testing._world import World
 
 
 class ContainersService(api.ContainersBase):
@@ -100,11 +100,6 @@ class ContainersService(api.ContainersBase):
             for _, container in sorted(realm.containers.items())
             if matches(filters, _field(container))
         ]
-
-
-def referenced(realm: Realm) -> set[tuple[str, str]]:
-    """Return the snapshots that containers keep, as pairs of snapshotter and key."""
-    return {(each.snapshotter, each.snapshot_key) for each in realm.containers.values() if each.snapshot_key}
 
 
 def _validate(container: api.Container, about: str) -> None:

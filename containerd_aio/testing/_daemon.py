@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,12 +28,13 @@ from containerd_aio.testing._image import FAKE_IMAGE, add_image
 from containerd_aio.testing._images import ImagesService
 from containerd_aio.testing._introspection import HealthService, IntrospectionService, VersionService
 from containerd_aio.testing._leases import LeasesService
+from containerd_aio.testing._lookup import check_running, find
 from containerd_aio.testing._namespaces import NamespacesService
 from containerd_aio.testing._process import FakeProcess
 from containerd_aio.testing._scripts import Script, Scripts
 from containerd_aio.testing._snapshots import SnapshotsService
 from containerd_aio.testing._socket import Listener
-from containerd_aio.testing._task import RUNNING, STOPPED, FakeTask
+from containerd_aio.testing._task import STOPPED, FakeTask
 from containerd_aio.testing._tasks import Silence, TasksService
 from containerd_aio.testing._world import Realm, World
 
@@ -64,11 +67,9 @@ class FakeContainerd:
 
     def __init__(self, *, image: str | None = FAKE_IMAGE, subscribe_turns: int = 3) -> None:
         self._image = image
-        self._directory = tempfile.TemporaryDirectory(prefix="aio-fake-")
-        home = Path(self._directory.name)
-        self._address = str(home / "containerd.sock")
-        rootfs = home / "rootfs"
-        rootfs.mkdir()
+        self._home = _new_home()
+        self._address = str(self._home / "containerd.sock")
+        self._rootfs = self._home / "rootfs"
         self._exchange = Exchange(subscribe_turns=subscribe_turns)
         self._world = World(self._exchange, self._furnish)
         self._scripts = Scripts()
@@ -84,7 +85,7 @@ class FakeContainerd:
             IntrospectionService(),
             LeasesService(self._world),
             NamespacesService(self._world),
-            SnapshotsService(self._world, str(rootfs)),
+            SnapshotsService(self._world, str(self._rootfs)),
             VersionService(),
             self._tasks,
         )
@@ -137,7 +138,13 @@ class FakeContainerd:
                 await self.start()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        self._home.mkdir(mode=0o700)
+        try:
+            self._rootfs.mkdir()
+            await self.start()
+        except BaseException:
+            shutil.rmtree(self._home)
+            raise
         return self
 
     async def __aexit__(
@@ -146,7 +153,7 @@ class FakeContainerd:
         with anyio.CancelScope(shield=True):
             await self._listener.stop(unlink=False)
             await self._end_processes()
-        self._directory.cleanup()
+        shutil.rmtree(self._home)
 
     # -- processes -----------------------------------------------------------------------------------------
 
@@ -194,8 +201,7 @@ class FakeContainerd:
         :raises LookupError: if there is no such process, or it does not run
         """
         task, found = self._found(process, exec_id, namespace)
-        if found.state is STOPPED or not found.pid:
-            raise LookupError(f"the process {process!r} {exec_id} does not run: it is {found.state}")
+        check_running(process, exec_id, found)
         task.ended(found, code)
 
     async def write(
@@ -212,8 +218,7 @@ class FakeContainerd:
         :raises LookupError: if there is no such process, or it does not run
         """
         _, found = self._found(process, exec_id, namespace)
-        if found.state is not RUNNING:
-            raise LookupError(f"the process {process!r} {exec_id} does not run: it is {found.state}")
+        check_running(process, exec_id, found)
         await found.write(data, stderr=stderr)
 
     # -- what goes wrong -----------------------------------------------------------------------------------
@@ -295,29 +300,14 @@ class FakeContainerd:
     def _found(
         self, process: Process | str, exec_id: str, namespace: str | None
     ) -> tuple[FakeTask, FakeProcess]:
-        pid = 0
-        if isinstance(process, Process):
-            pid, container_id = process.pid, process.container_id
-            exec_id = "" if process.id == container_id else process.id
-        else:
-            container_id = process
-        found = [
-            (task, each)
-            for task in self._tasks_named(container_id, namespace)
-            for each in task.processes()
-            if each.exec_id == exec_id and pid in (0, each.pid)
-        ]
-        what = f"container {container_id!r}" + (f" with an exec {exec_id!r}" if exec_id else "")
-        if not found:
-            raise LookupError(f"no process here is of {what}")
-        if len(found) > 1:
-            raise LookupError(f"several namespaces have a {what}: name one of them")
-        return found[0]
+        return find(self._world, process, exec_id, namespace)
 
-    def _tasks_named(self, container_id: str, namespace: str | None) -> Iterable[FakeTask]:
-        for name, realm in self._world.realms.items():
-            if namespace in (None, name) and container_id in realm.tasks:
-                yield realm.tasks[container_id]
+
+def _new_home() -> Path:
+    """Return the path of a directory that is still to be made; a socket's path has 107 bytes at most."""
+    name = f"aio-fake-{secrets.token_hex(8)}"
+    home = Path(tempfile.gettempdir(), name)
+    return home if len(str(home)) < 80 else Path("/tmp", name)
 
 
 def _trouble(

@@ -25,8 +25,9 @@ from containerd_aio.testing._filters import filters_of, matches, record_field
 from containerd_aio.testing._messages import ZERO_TIME, now, packed, time_of
 from containerd_aio.testing._process import FakeProcess, Streams
 from containerd_aio.testing._scripts import Scripts
+from containerd_aio.testing._specs import args_of, has_root
 from containerd_aio.testing._statuses import already_exists, checked_identifier, not_found, unknown
-from containerd_aio.testing._task import CREATED, STOPPED, FakeTask, args_of, has_root
+from containerd_aio.testing._task import CREATED, STOPPED, FakeTask
 from containerd_aio.testing._world import Realm, World
 from containerd_aio.types import ProcessState
 

@@ -23,6 +23,7 @@ from containerd_aio import (
     log_file,
     pipes,
 )
+from containerd_aio.events import TaskCreate, TaskDelete, TaskExit
 from containerd_aio.services.tasks import Tasks
 from containerd_aio.testing import FAKE_IMAGE, FakeContainerd
 
@@ -249,7 +250,7 @@ async def test_create_waits_for_somebody_who_reads_the_output(
     with anyio.move_on_after(0.05) as patience:
         await client.tasks.create("web", rootfs=mounts, stdout=str(fifo))
     assert patience.cancelled_caught
-    # What was half-made when the call was given up is gone.
+    await client.version.get()  # by now the fake has heard of the end, and what was half-made is gone
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         await client.tasks.create("web", rootfs=mounts, stdout=str(fifo))
@@ -334,3 +335,15 @@ async def test_an_old_socket_can_be_connected_to_no_more(fake: FakeContainerd) -
     await fake.start()
     async with Client(fake.address) as again:
         await again.version.get()
+
+
+async def test_a_deleted_created_task_is_told_as_an_exit_without_a_time(client: Client) -> None:
+    container = await client.new_container("web", image="fake")
+    async with client.events.subscribe("topic~=tasks") as stream:
+        task = await container.new_task()
+        await task.delete()
+        with anyio.fail_after(5):
+            created, exited, deleted = [(await anext(stream)).payload for _ in range(3)]
+    assert isinstance(created, TaskCreate)
+    assert exited == TaskExit("web", "web", task.pid, 137, None)
+    assert deleted == TaskDelete("web", task.pid, 0, None, "")
