@@ -11,11 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from grpclib.const import Status
 
+from containerd_aio.client import Client
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.events import Event
 from containerd_aio.process import Process
@@ -42,7 +43,7 @@ from containerd_aio.testing._world import Realm, World
 class FakeContainerd:
     """A containerd in memory, on a unix socket of its own, for tests without root and without a daemon::
 
-        async with FakeContainerd() as fake, Client(fake.address) as client:
+        async with FakeContainerd() as fake, fake.client() as client:
             fake.script(["greet"], stdout=b"hello", code=3)
             done = await client.run("fake", ["greet"])
             assert (done.stdout, done.exit_status.code) == (b"hello", 3)
@@ -52,6 +53,8 @@ class FakeContainerd:
             await task.start()
             fake.exit(task, code=1)
             assert (await task.wait()).code == 1
+
+    ``Client(fake.address)`` does as well, and takes ``fifo_dir=`` where the test is not root's and uses pipes.
 
     It runs in the event loop of the test, and answers as containerd 1.6 does, statuses, texts and the order of
     events included. A process runs until ``exit()`` or a signal, or as a ``script()`` says; no pid is of this
@@ -97,6 +100,16 @@ class FakeContainerd:
     def address(self) -> str:
         """The path of its socket."""
         return self._address
+
+    @property
+    def fifo_dir(self) -> str:
+        """A directory for the clients' FIFOs: their own default is for root only."""
+        return str(self._home / "fifo")
+
+    def client(self, **options: Any) -> Client:
+        """Return a ``Client`` of the fake, to be entered, with its FIFOs in ``fifo_dir``; ``options`` are the Client's."""
+        options.setdefault("fifo_dir", self.fifo_dir)
+        return Client(self.address, **options)
 
     @property
     def subscriptions(self) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from asyncio import BaseTransport, Transport
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from grpclib.protocol import H2Protocol
 from grpclib.server import Server
@@ -86,14 +86,14 @@ class _Connection(H2Protocol):
     ) -> None:
         super().__init__(handler, config, h2_config)
         self._connections = connections
-        self._transport: BaseTransport | None = None
+        self._transport: Transport | None = None
 
     def abort(self) -> None:
-        if isinstance(self._transport, Transport):
+        if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("Transport", transport)  # uvloop's is none of asyncio's classes
         self._connections.add(self)
         super().connection_made(transport)
 

@@ -36,7 +36,7 @@ async def running(client: Client, id: str = "web", *args: str) -> tuple[Containe
 
 
 async def test_a_test_of_a_user_reads_like_this() -> None:
-    async with FakeContainerd() as fake, Client(fake.address) as client:
+    async with FakeContainerd() as fake, fake.client() as client:
         fake.script(["greet"], stdout=b"hello", code=3)
         done = await client.run("fake", ["greet"])
         assert (done.stdout, done.exit_status.code) == (b"hello", 3)
@@ -46,6 +46,15 @@ async def test_a_test_of_a_user_reads_like_this() -> None:
         await task.start()
         fake.exit(task, code=1)
         assert (await task.wait()).code == 1
+
+
+async def test_options_of_the_client_are_the_clients(fake: FakeContainerd, tmp_path: Path) -> None:
+    async with fake.client(namespace="mine", fifo_dir=tmp_path) as client:
+        assert (client.address, client.namespace) == (fake.address, "mine")
+        container = await client.new_container("web", image="fake")
+        async with await container.new_task(stdio=pipes()) as task:
+            assert Path(task.stdio.stdout_path).is_relative_to(tmp_path)
+            await task.start()
 
 
 async def test_the_socket_is_private_and_no_longer_than_a_socket_may_be(fake: FakeContainerd) -> None:
