@@ -1,6 +1,14 @@
 """For tests of programs that use this library: a containerd in memory.
 
-``FakeContainerd`` needs no root and no daemon, and answers over a real socket; its docstring has an example.
+``FakeContainerd`` needs no root and no daemon, and answers over a real socket; its docstring has an example. One
+suite of cases is run against it and against real daemons, so that it stays no kinder than they are.
+
+It has no checkpoints, no transfers, streams and sandboxes, and no Diff of two snapshots (all UNIMPLEMENTED, as far
+as the daemon's own would not be refused before that). Snapshots have no files: their mounts bind an empty
+directory, and unpacking writes nothing there. Garbage is collected only when a Delete asks for it, and leases do
+not expire. A process is what its script says: it runs no program, reads stdin only to echo it, leaves no child
+behind that keeps its output open, and what it was still writing when it was killed is lost. Logs go to files, not
+to ``binary://``.
 """
 
 from containerd_aio.testing._calls import Fault

@@ -248,6 +248,8 @@ class FakeTask:
 
     def kill_shim(self, seconds: float) -> None:
         """The shim dies: nothing is known at once, and later the daemon makes an exit up."""
+        if self.shim_dead:
+            return
         self.shim_dead = True
         for process in self.processes():
             process.vanish(unknown("ttrpc: closed"))
