@@ -43,6 +43,31 @@ def long(session: nox.Session) -> None:
     session.run("pytest", "-m", "long", "--timeout=1800", *session.posargs)
 
 
+BRIEF = [
+    "tests/exits",
+    "tests/transport",
+    "tests/services",
+    "tests/stdio",
+    "tests/integration/test_lifecycle.py",
+    "tests/integration/test_exits.py",
+]
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """Run the heart of the tests on each Python that is supported."""
+    session.install("-e", ".[cli]", *dependencies("test"))
+    session.run("pytest", "-m", "not long", *BRIEF, *session.posargs)
+
+
+@nox.session(python="3.13")
+@nox.parametrize("loop", ["eager", "uvloop"])
+def loops(session: nox.Session, loop: str) -> None:
+    """Run the heart of the tests on other event loops: eager tasks, uvloop."""
+    session.install("-e", ".[cli]", *dependencies("test"), "uvloop")
+    session.run("pytest", "-m", "not long", *BRIEF, *session.posargs, env={"CONTAINERD_AIO_TEST_LOOP": loop})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check format, style and the floors of the architecture."""

@@ -1,11 +1,34 @@
-"""Shared by all tests: the event loop they run on."""
+"""Shared by all tests: the event loop they run on.
+
+``CONTAINERD_AIO_TEST_LOOP`` chooses another one: ``eager`` (tasks begin to run where they are made, Python 3.12 and
+later) or ``uvloop``. ``nox -s loops`` runs with each.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
+
 import pytest
+
+LOOP = os.environ.get("CONTAINERD_AIO_TEST_LOOP", "debug")
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    """A loop in debug mode whose tasks run at once, up to their first wait."""
+    if sys.version_info < (3, 12):
+        pytest.exit("eager tasks need Python 3.12")
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The library is asyncio's: one backend, in debug mode, so that a slow or forgotten coroutine shows."""
+    if LOOP == "uvloop":
+        return "asyncio", {"use_uvloop": True}
+    if LOOP == "eager":
+        return "asyncio", {"debug": True, "loop_factory": eager_loop}
     return "asyncio", {"debug": True}
