@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +137,8 @@ class Side:
             parents = {info.parent for info in left}
             for info in left:
                 if info.name not in parents:
-                    await snapshots.remove(info.name)
+                    with suppress(NotFoundError):  # a real collector may be at work, too
+                        await snapshots.remove(info.name)
 
 
 @asynccontextmanager
