@@ -58,8 +58,9 @@ class Namespaces:
     async def update(self, name: str, labels: Mapping[str, str]) -> NamespaceInfo:
         """Set these labels, leave the others, and return the namespace; an empty value removes the label.
 
+        A namespace that does not exist is made (seen on containerd 1.6).
+
         :raises InvalidArgumentError: if the name is no identifier, or a label is too long
-        :raises NotFoundError: if there is no such namespace
         """
         if not labels:
             return await self.get(name)  # an empty mask would stand for all labels, and remove them
@@ -67,10 +68,10 @@ class Namespaces:
             namespace=api.Namespace(name=name, labels=dict(labels)),
             update_mask=FieldMask(paths=[f"labels.{key}" for key in labels]),
         )
-        answer = await self._inside(name).unary(
+        await self._inside(name).unary(
             _SERVICE + "Update", request, api.UpdateNamespaceResponse, quick=True, about=_about(name)
         )
-        return _namespace_from(answer.namespace)
+        return await self.get(name)  # 1.6 answers an empty namespace
 
     async def delete(self, name: str) -> None:
         """Delete an empty namespace.

@@ -149,9 +149,11 @@ class Tasks:
     async def delete_process(self, container_id: str, exec_id: str) -> DeletedProcess:
         """Delete a stopped or created exec, and return how it ended. Waits as `delete` does.
 
+        :raises InvalidArgumentError: if the exec id is none; containerd 1.6 takes an empty one for the init's
         :raises NotFoundError: if there is no such exec
         :raises UnknownError: if it runs
         """
+        check_identifier("exec id", exec_id)
         answer = await self._caller.unary(
             _SERVICE + "DeleteProcess",
             api.DeleteProcessRequest(container_id=container_id, exec_id=exec_id),

@@ -100,7 +100,9 @@ def bundle(tmp_path: Path) -> Iterator[Bundle]:
     bundle = Bundle(tmp_path, f"aio-{uuid.uuid4().hex[:12]}")
     yield bundle
     bundle.runc("delete", "--force", bundle.name)
-    for cgroup in Path("/sys/fs/cgroup").glob(f"**/{bundle.namespace}"):
+    # Not "**": other containers' cgroups come and go while one looks.
+    hierarchies = Path("/sys/fs/cgroup")
+    for cgroup in (*hierarchies.glob(bundle.namespace), *hierarchies.glob(f"*/{bundle.namespace}")):
         cgroup.rmdir()
 
 
