@@ -50,8 +50,6 @@ async def test_watch_tells_each_change_and_leaves_nothing_open() -> None:
 
 
 async def test_watch_ends_when_the_daemon_ends_it() -> None:
-    service = Scripted(
-        api.HealthBase, {"Watch": [api.HealthCheckResponse(status=Serving.SERVING)]}
-    )
+    service = Scripted(api.HealthBase, {"Watch": [api.HealthCheckResponse(status=Serving.SERVING)]})
     async with serving(service) as served, Health(served.caller).watch() as healths:
         assert [serves async for serves in healths] == [True]

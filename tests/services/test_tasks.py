@@ -243,9 +243,7 @@ async def test_each_call_asks_one_thing(
     ("process", "record"),
     [
         pytest.param(
-            task_types.Process(
-                id="ps", pid=9, status=State.RUNNING, stdout="/o", terminal=True
-            ),
+            task_types.Process(id="ps", pid=9, status=State.RUNNING, stdout="/o", terminal=True),
             ProcessRecord("web", "ps", 9, ProcessStatus(ProcessState.RUNNING), stdout="/o", terminal=True),
             id="running",
         ),
