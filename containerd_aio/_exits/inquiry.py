@@ -100,7 +100,7 @@ class Inquiry:
             await anyio.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, 2.0)
 
-    def missing(self, record: ExitRecord, why: str = VANISHED) -> Answer:
+    def missing(self, record: ExitRecord, why: str) -> Answer:
         """Take a NOT_FOUND, unless the process, or an exec of it, outlives containerd's memory of it."""
         if self._outliving(record):
             return Answer.OUTLIVED

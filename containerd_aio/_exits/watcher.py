@@ -19,7 +19,7 @@ from typing import Protocol, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from containerd_aio._exits.inquiry import Answer, Findings, Inquiry, Tasks
+from containerd_aio._exits.inquiry import RESTARTED, VANISHED, Answer, Findings, Inquiry, Tasks
 from containerd_aio._exits.record import ExitRecord, ProcessKey, Verdict
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
@@ -62,6 +62,7 @@ class ExitWatcher:
         self._asking: TaskGroup | None = None
         self._loss: Exception | None = None  # why there is no stream
         self._live = False
+        self._caught_up = True  # since the last loss, containerd was asked for what had been missed
         self._changed = anyio.Event()
         self._hurry = anyio.Event()
         self._end: Exception | None = None  # closed, or a bug: nothing comes any more
@@ -165,7 +166,7 @@ class ExitWatcher:
 
         Asks again while the shim does not answer; the caller sets the bound.
         """
-        await self._inquiry.ask(record)
+        await self._inquiry.ask(record, self._why_missing())
 
     async def ask_execs(self, container_id: str) -> None:
         """Ask for the open execs of a container whose task is about to be deleted: afterwards nobody knows them."""
@@ -174,13 +175,16 @@ class ExitWatcher:
 
     def missing(self, record: ExitRecord) -> None:
         """Note that containerd answered NOT_FOUND for the process."""
-        if self._inquiry.missing(record) is Answer.OUTLIVED:
+        if self._inquiry.missing(record, self._why_missing()) is Answer.OUTLIVED:
             self.doubt(record)
 
     def doubt(self, record: ExitRecord) -> None:
         """Have containerd asked soon; where there is no stream now, it is asked when there is one again."""
         if self._asking is not None and not record.settled:
             self._asking.start_soon(self._inquiry.ask, record)
+
+    def _why_missing(self) -> str:
+        return VANISHED if self._caught_up else RESTARTED
 
     async def aclose(self) -> None:
         """End the stream and fail the waits that are open; none of them was cancelled, none hangs.
@@ -211,6 +215,7 @@ class ExitWatcher:
                 elif self._live:
                     pause = 0.0
                     _log.warning("lost the event stream of namespace %r: %s", self._namespace, error)
+                self._caught_up = False
                 self._set_state(live=False, loss=error)
             if self._end is not None:
                 return
@@ -266,6 +271,7 @@ class ExitWatcher:
         # What there is to ask for was tracked before; whoever comes from now on is heard.
         self._set_state(live=True, loss=None)
         found = await self._reconciled()
+        self._caught_up = True
         _log.info("attached to namespace %r, reconciled %d", self._namespace, found.exits)
         for record in (*found.unclear, *found.outlived):
             self.doubt(record)

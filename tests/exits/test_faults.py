@@ -170,6 +170,24 @@ async def test_an_exec_that_is_loaded_while_it_is_made_is_not_lost(
     assert not loaded.settled
 
 
+async def test_a_status_that_comes_before_the_stream_is_back_blames_the_restart(
+    daemon: FakeDaemon, watcher: ExitWatcher
+) -> None:
+    record, other = await running(watcher, daemon), await running(watcher, daemon, "other", pid=8)
+    daemon.stop()
+    await anyio.wait_all_tasks_blocked()
+    watcher.missing(record)
+    with pytest.raises(ProcessLostError, match="while containerd was down"):
+        await record.wait()
+    daemon.up = True
+    with anyio.fail_after(3):
+        await watcher.attached()
+    await anyio.wait_all_tasks_blocked()
+    watcher.missing(other)
+    with pytest.raises(ProcessLostError, match="its shim died"):
+        await other.wait()
+
+
 async def test_a_process_that_somebody_else_started_counts_as_started() -> None:
     record = ExitRecord(ProcessKey("web", "ps"))
     record.created(0)
