@@ -132,9 +132,14 @@ class ExitRecord:
         self._settle(error)
 
     def start_unanswered(self) -> None:
-        """Note that Start's outcome is unknown (the connection was lost): only asking can tell."""
+        """Note that Start's outcome is unknown (the connection was lost): only asking can tell.
+
+        A task that is still created may be started again. An exec may not: where its Start was cut short, a second
+        one makes the shim panic, and the container dies with it (seen on containerd 1.6.20, 1.7.24 and 2.1.9).
+        """
+        cut_short = self.phase is Phase.STARTING
         self.phase = Phase.STARTED
-        self.start_in_doubt = True
+        self.start_in_doubt = not (cut_short and self.key.exec_id)
 
     def exited(self, pid: int, status: ExitStatus) -> Verdict:
         """Judge an exit event. A doubted one is not believed before containerd was asked."""

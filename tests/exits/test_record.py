@@ -141,6 +141,20 @@ async def test_a_start_whose_answer_was_lost_learns_its_pid_by_asking() -> None:
     assert await record.wait() == DONE
 
 
+@pytest.mark.parametrize(("key", "again"), [(TASK, True), (EXEC, False)], ids=["a task", "an exec"])
+async def test_only_a_task_may_be_started_again_when_start_got_no_answer(
+    key: ProcessKey, again: bool
+) -> None:
+    """The shim of an exec would panic."""
+    record = ExitRecord(key)
+    record.created(7)
+    record.starting()
+    record.start_unanswered()
+    record.answered(answer(ProcessState.CREATED))
+    assert not record.settled
+    assert record.start_in_doubt is again
+
+
 async def test_a_failed_start_fails_the_waits() -> None:
     record = ExitRecord(EXEC)
     record.created(0)

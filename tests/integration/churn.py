@@ -16,12 +16,14 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
+import pytest
 
 from containerd_aio import (
     AlreadyExistsError,
     Client,
     ConnectionLostError,
     Container,
+    FailedPreconditionError,
     NotFoundError,
     Process,
     ProcessLostError,
@@ -150,6 +152,8 @@ class Churn:
                 if not created:
                     return True
                 if not isinstance(process, Task):
+                    with pytest.raises(FailedPreconditionError):
+                        await process.start()
                     return False
 
     async def _compare(self, process: Process, told: ExitStatus, expected: int) -> None:
