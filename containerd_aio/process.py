@@ -117,8 +117,8 @@ class Process:
 
         :raises StartFailedError: if the runtime could not start it; the message has runc's reason
         :raises FailedPreconditionError: if it was started before, by whomever
-        :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells; where it is
-            still created, this may be called again
+        :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells. A task that is
+            still created may be started again; an exec not, for the shim would die of it: delete it and add another
         """
         in_doubt = self._record.start_in_doubt and not self._record.settled
         if self._record.phase is not Phase.CREATED and not in_doubt:
