@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -108,28 +108,50 @@ async def test_the_watcher_hears_all_of_2000_exits_from_the_moment_it_is_attache
     assert lost == 0
 
 
-async def test_without_the_knock_events_after_subscribe_are_missed(
-    services: Services, client: Client
-) -> None:
-    """What the knock is for: containerd says nothing when a subscription begins."""
-    await client.version.get()
+@contextmanager
+def standing_still(daemon: PrivateDaemon) -> Iterator[None]:
+    """containerd gets no processor in the block; what is sent to it waits in its sockets."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+
+
+async def test_without_the_knock_events_after_subscribe_are_missed(daemon_of_its_own: PrivateDaemon) -> None:
+    """What the knock is for: containerd says nothing when a subscription begins.
+
+    Both calls reach it while it stands still, Subscribe first; then it takes them up as it likes.
+    """
+    daemon = daemon_of_its_own
+    event = TaskExit(container_id="web", id="web", pid=1, exit_status=0, exited_at_ns=1)
     missed = 0
 
-    async def subscribe_and_publish(number: int) -> None:
+    async def subscribe(topic: str) -> None:
         nonlocal missed
-        event = TaskExit(container_id="web", id="web", pid=1, exit_status=0, exited_at_ns=1)
-        async with services.events.stream(where(topic=f"/race/{number}")) as stream:
-            await client.events.publish(f"/race/{number}", event)
+        async with subscriber.events.stream(where(topic=topic)) as stream:
+            await published.wait()
             with anyio.move_on_after(0.5) as scope:
                 await anext(stream)
             missed += scope.cancelled_caught
 
-    for _ in range(10):
-        async with anyio.create_task_group() as group:
-            for number in range(50):
-                group.start_soon(subscribe_and_publish, number)
-        if missed:
-            break
+    async with daemon.client() as subscriber, daemon.client() as publisher:
+        await subscriber.version.get()
+        await publisher.version.get()
+        while not missed:
+            published = anyio.Event()
+            async with anyio.create_task_group() as subscriptions:
+                with standing_still(daemon):
+                    for number in range(100):
+                        subscriptions.start_soon(subscribe, f"/race/{number}")
+                    await anyio.wait_all_tasks_blocked()
+                    publications = [
+                        asyncio.create_task(publisher.events.publish(f"/race/{number}", event))
+                        for number in range(100)
+                    ]
+                    await anyio.wait_all_tasks_blocked()
+                await asyncio.gather(*publications)
+                published.set()
     assert missed > 0
 
 
@@ -212,15 +234,11 @@ async def test_nothing_is_lost_when_containerd_stands_still(
         image = await image_in(client, daemon, archive)
         tasks = [await started(stack, client, image, f"web-{n}") for n in range(4)]
         waits = [task.wait() for task in tasks]
-        assert daemon.pid is not None
-        os.kill(daemon.pid, signal.SIGSTOP)
-        try:
+        with standing_still(daemon):
             for task in tasks[:3]:
                 os.kill(task.pid, signal.SIGTERM if task is tasks[0] else signal.SIGKILL)
             await anyio.sleep(3)
             assert not any(wait.done() for wait in waits)
-        finally:
-            os.kill(daemon.pid, signal.SIGCONT)
         with anyio.fail_after(10):
             assert {(await wait).code for wait in waits[1:3]} == {137}
         assert not waits[3].done()
