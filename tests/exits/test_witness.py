@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -51,6 +52,48 @@ def test_a_stranger_or_nobody_is_not_watched() -> None:
     gone.wait()
     assert Witness.open(gone.pid, "ns", "web") is None
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.fixture
+def fresh_verdict() -> Iterator[None]:
+    """What is known of the kernel is kept: forget it around the test."""
+    supported.cache_clear()
+    yield
+    supported.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("release", "kept"),
+    [
+        ("6.18.44", True),
+        ("6.15-rc3", True),
+        ("7.0.0-generic", True),
+        ("6.14.11-arch1-1", False),
+        ("6.1.0-40-amd64", False),
+        ("5.10", False),
+    ],
+)
+@pytest.mark.usefixtures("fresh_verdict")
+def test_only_linux_6_15_and_later_keep_the_status_of_what_is_gone(
+    release: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", release, "#1", "x86_64")))
+    assert supported() is kept
+
+
+@pytest.mark.parametrize("error", [errno.ENOTTY, errno.ESRCH, errno.EINVAL])
+def test_a_kernel_that_cannot_tell_gives_no_code(
+    child: subprocess.Popen[bytes], error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("containerd_aio._exits.witness.fcntl.ioctl", refused)
+    witness = Witness(os.pidfd_open(child.pid))
+    child.kill()
+    child.wait()
+    assert witness.exit_code() is None
+    witness.close()
 
 
 @pytest.fixture
