@@ -19,6 +19,7 @@ from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.services.snapshots import Snapshotter
 from containerd_aio.types import SnapshotInfo, SnapshotKind
+from tests.integration.conftest import cannot_run
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +35,7 @@ async def snapshotter(
 ) -> AsyncIterator[Snapshotter]:
     """A snapshotter of this machine, with the snapshots of one test under a lease."""
     if request.param == "overlayfs" and daemon.snapshotter != "overlayfs":
-        pytest.skip("this machine's containerd has no overlayfs")
+        cannot_run("this machine's containerd has no overlayfs")
     async with services.leases.hold():
         yield services.snapshotter(request.param)
     last = await services.leases.create()
