@@ -7,7 +7,6 @@ image, to look a user up, is completed when the snapshot is there, and stored by
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from functools import partial
 
 from containerd_aio._session import Session, defaults_of
 from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio._transport.typeurl import SPEC, json_any
 from containerd_aio.container import Container
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
@@ -31,8 +31,6 @@ from containerd_aio.spec import (
 from containerd_aio.spec.rootfs import Rootfs, UnreadableRootfs
 from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, Runtime
 from containerd_aio.types.identifier import check_identifier
-
-_SPEC = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
     info = ContainerInfo(
         id=wanted.id,
         runtime=Runtime(wanted.runtime or defaults.runtime, wanted.runtime_options),
-        spec=_stored(spec),
+        spec=json_any(SPEC, spec),
         image=None if image is None else image.name,
         labels=wanted.labels,
         snapshotter=None if image is None else snapshotter,
@@ -105,7 +103,7 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         mounts = None if image is None else await made.snapshot(image, snapshotter)
         if not complete:
             spec = _with_rootfs(wanted, session, config, mounts or ())
-            info = await session.services.containers.update(replace(info, spec=_stored(spec)), "spec")
+            info = await session.services.containers.update(replace(info, spec=json_any(SPEC, spec)), "spec")
     except BaseException as error:
         await cleaned_up(made.undo, error, f"what was made of container '{wanted.id}' could not be removed")
         raise
@@ -158,10 +156,6 @@ async def _removed(remove: Callable[[], Awaitable[None]]) -> None:
         await remove()
     except NotFoundError:
         pass
-
-
-def _stored(spec: Spec) -> AnyValue:
-    return AnyValue(_SPEC, json.dumps(spec, separators=(",", ":")).encode())
 
 
 def _with_rootfs(

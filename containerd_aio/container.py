@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from containerd_aio._opening import open_stdio, started_or_closed
 from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio._transport.typeurl import json_any
 from containerd_aio.errors import (
     AlreadyExistsError,
     ContainerdError,
@@ -238,7 +238,7 @@ class Container:
         if bool(process.get("terminal")) is stdio.terminal or self._info.spec is None:
             return
         process["terminal"] = stdio.terminal
-        changed = AnyValue(self._info.spec.type_url, json.dumps(spec).encode())
+        changed = json_any(self._info.spec.type_url, spec)
         await self.update(replace(self._info, spec=changed), "spec")
 
     async def _rootfs(self) -> Sequence[Mount]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -13,18 +12,18 @@ from containerd_aio._opening import open_stdio
 from containerd_aio._refusal import state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio._transport.typeurl import PROCESS, from_json_any, json_any
 from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from containerd_aio.process import Process
 from containerd_aio.services.tasks import DeletedProcess
 from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
 from containerd_aio.spec.schema import Process as ProcessSpec
 from containerd_aio.stdio import OpenStdio, Stdio, null
-from containerd_aio.types import AnyValue, ContainerInfo, ProcessInfo, ProcessState
+from containerd_aio.types import ContainerInfo, ProcessInfo, ProcessState
 from containerd_aio.types.identifier import check_identifier
 
 _RUNNING = frozenset({ProcessState.RUNNING})
 _PAUSED = frozenset({ProcessState.PAUSED})
-_PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 
 class Task(Process):
@@ -83,7 +82,7 @@ class Task(Process):
             await self._session.services.tasks.exec(
                 self.id,
                 id,
-                AnyValue(_PROCESS, json.dumps(process).encode()),
+                json_any(PROCESS, process),
                 stdin=opened.stdin_path,
                 stdout=opened.stdout_path,
                 stderr=opened.stderr_path,
@@ -207,7 +206,7 @@ def spec_of(container: ContainerInfo) -> Spec:
     """
     if container.spec is None:
         raise InvalidArgumentError(f"container '{container.id}' has no spec")
-    spec = json.loads(container.spec.value)
+    spec = from_json_any(container.spec)
     if not isinstance(spec, dict):
         raise InvalidArgumentError(f"the spec of container '{container.id}' is no JSON object")
     return cast(Spec, spec)

@@ -6,17 +6,16 @@ sends Go's zero time (the year 1) where it means no time.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import betterproto
 
+from containerd_aio._api._message import absent
 from containerd_aio._api.containerd import types as api
 from containerd_aio._api.google.protobuf import Any as ProtoAny
 from containerd_aio._api.google.protobuf import Timestamp
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue, Descriptor, Mount, Platform
-
-M = TypeVar("M", bound=betterproto.Message)
 
 _SECOND: Final = 1_000_000_000
 _YEAR_1: Final = -62_135_596_800
@@ -38,7 +37,7 @@ def to_timestamp(ns: int | None) -> Timestamp:
     :raises InvalidArgumentError: if the time is not in the years 1 to 9999
     """
     if ns is None:
-        return _absent(Timestamp())
+        return absent(Timestamp)
     seconds, nanos = divmod(ns, _SECOND)
     if not _YEAR_1 <= seconds < _YEAR_10000:
         raise InvalidArgumentError(f"the time {ns} ns is not in the years 1 to 9999")
@@ -101,13 +100,7 @@ def to_any(value: AnyValue | None) -> ProtoAny:
     :raises InvalidArgumentError: if the value has no type
     """
     if value is None:
-        return _absent(ProtoAny())
+        return absent(ProtoAny)
     if not value.type_url:
         raise InvalidArgumentError("a value needs the name of its type")
     return ProtoAny(type_url=value.type_url, value=value.value)
-
-
-def _absent(message: M) -> M:
-    # betterproto's mark of a sub-message that stands for a field which is not there.
-    vars(message)["_serialized_on_wire"] = False
-    return message
