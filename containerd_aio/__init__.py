@@ -39,7 +39,7 @@ from containerd_aio.image import Image
 from containerd_aio.process import Process
 from containerd_aio.stdio import attach, inherit, log_binary, log_file, log_uri, null, pipes, streams
 from containerd_aio.task import Task
-from containerd_aio.types import Completed, ExitStatus, ProcessInfo, ProcessState, Status
+from containerd_aio.types import Completed, ExitStatus, Metrics, ProcessInfo, ProcessState, Status
 
 __all__ = [
     "AbortedError",
@@ -60,6 +60,7 @@ __all__ = [
     "Image",
     "InternalError",
     "InvalidArgumentError",
+    "Metrics",
     "NotFoundError",
     "NotImplementedByServerError",
     "NotModifiedError",

@@ -31,6 +31,7 @@ from containerd_aio.spec import (
 from containerd_aio.spec.rootfs import Rootfs, UnreadableRootfs
 from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, Runtime
 from containerd_aio.types.identifier import check_identifier
+from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         runtime=Runtime(wanted.runtime or defaults.runtime, wanted.runtime_options),
         spec=json_any(SPEC, spec),
         image=None if image is None else image.name,
-        labels=wanted.labels,
+        labels=_stop_signal(config) | {**wanted.labels},
         snapshotter=None if image is None else snapshotter,
         snapshot_key=None if image is None else wanted.id,
     )
@@ -108,6 +109,13 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
         await cleaned_up(made.undo, error, f"what was made of container '{wanted.id}' could not be removed")
         raise
     return Container(session, info, owned=True, mounts=mounts)
+
+
+def _stop_signal(config: ImageConfig | None) -> dict[str, str]:
+    """The label for how the image wants to be stopped: the one thing of an image that becomes a label."""
+    if config is None or known_signal(config.stop_signal) is None:
+        return {}
+    return {STOP_SIGNAL_LABEL: config.stop_signal}
 
 
 class _Made:

@@ -23,7 +23,7 @@ from containerd_aio.errors import (
     NotFoundError,
     UnknownError,
 )
-from containerd_aio.services.tasks import DeletedProcess
+from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.stdio import OpenStdio
 from containerd_aio.types import ExitStatus, ProcessState, Status
 from containerd_aio.types.signal import signal_number
@@ -176,6 +176,29 @@ class Process:
         if number == signals.SIGKILL:
             self._record.kill_asked = True  # not before: a shim that died is no kill of ours
 
+    async def stop(self, grace: float = 10.0) -> ExitStatus:
+        """Ask the process to end, kill it if it has not ended ``grace`` seconds later, and return how it ended.
+
+        A task gets the stop signal of its image, an exec SIGTERM; then both SIGKILL. If cancelled, the signal may
+        have been sent, and nothing else is done.
+
+        :raises FailedPreconditionError: if it was never started
+        :raises ProcessLostError: if it has ended, and how cannot be learned any more
+        """
+        if not grace >= 0:
+            raise InvalidArgumentError(f"grace is a number of seconds, not {grace}")
+        exited = self.wait()
+        try:
+            if not exited.done():
+                await self._ask_to_end()
+                with anyio.move_on_after(grace):
+                    await asyncio.wait([exited])
+            if not exited.done():
+                await self._end()
+            return await exited
+        finally:
+            exited.cancel()
+
     async def resize(self, width: int, height: int) -> None:
         """Set the size of the process's terminal, in characters; without a terminal it changes nothing.
 
@@ -270,6 +293,22 @@ class Process:
             await self._session.exits.ask(self._record)
         await self._let_die()
         await asyncio.wait([exited])
+
+    async def _ask_to_end(self) -> None:
+        """Send the stop signal, unless the process has ended."""
+        try:
+            state = (await self.status()).state
+            if state is ProcessState.CREATED:
+                raise FailedPreconditionError(
+                    f"{self._record.key} was not started, so it cannot be stopped; delete() it",
+                    subject=str(self._record.key),
+                )
+            await self.kill(await self._stop_signal())
+        except NotFoundError:
+            await self._session.exits.ask(self._record)
+
+    async def _stop_signal(self) -> int:
+        return signals.SIGTERM
 
     async def _let_die(self) -> None:
         """A frozen process cannot die; a task thaws."""

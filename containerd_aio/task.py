@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
+import signal as signals
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import cast
 
+from containerd_aio._capture import MAX_OUTPUT, captured
 from containerd_aio._exits.record import ExitRecord, Phase
-from containerd_aio._opening import open_stdio
+from containerd_aio._opening import open_stdio, started_or_closed
 from containerd_aio._refusal import state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio._transport.typeurl import PROCESS, from_json_any, json_any
-from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS, from_json_any, json_any
+from containerd_aio.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
+from containerd_aio.filters import where
 from containerd_aio.process import Process
-from containerd_aio.services.tasks import DeletedProcess
+from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
+from containerd_aio.spec.schema import LinuxResources
 from containerd_aio.spec.schema import Process as ProcessSpec
-from containerd_aio.stdio import OpenStdio, Stdio, null
-from containerd_aio.types import ContainerInfo, ProcessInfo, ProcessState
+from containerd_aio.stdio import OpenStdio, Stdio, null, pipes
+from containerd_aio.types import Completed, ContainerInfo, Metrics, ProcessInfo, ProcessState
 from containerd_aio.types.identifier import check_identifier
+from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
 _RUNNING = frozenset({ProcessState.RUNNING})
 _PAUSED = frozenset({ProcessState.PAUSED})
+_UPDATABLE = frozenset({ProcessState.CREATED, ProcessState.RUNNING, ProcessState.PAUSED})
 
 
 class Task(Process):
@@ -99,6 +111,95 @@ class Task(Process):
             raise
         return Process(self._session, record, opened, owned=True)
 
+    async def run(
+        self,
+        args: Sequence[str] | ProcessSpec,
+        *,
+        id: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+        input: bytes | None = None,
+        check: bool = False,
+        max_output: int = MAX_OUTPUT,
+    ) -> Completed:
+        """Run a process in the container to its end, as ``exec()`` adds it, and return how it ended and what it
+        wrote.
+
+        ``input`` is what it reads from stdin, ``/dev/null`` if left out. If cancelled, it is killed and removed.
+
+        :raises ProcessFailedError: with ``check``, if it ends with another code than 0
+        :raises OutputTooLargeError: if it writes more than ``max_output`` bytes, both streams together
+        :raises StartFailedError: if the runtime cannot start it; the message has its reason
+        :raises FailedPreconditionError: if the task is not running
+        """
+        process = await self.exec(
+            id or f"run-{secrets.token_hex(6)}",
+            args,
+            stdio=pipes(stdin=input is not None),
+            env=env,
+            cwd=cwd,
+            user=user,
+        )
+        async with process:
+            completed = await captured(process, input=input, max_output=max_output)
+        return completed.check() if check else completed
+
+    async def load_process(self, id: str, *, stdio: Stdio | None = None) -> Process:
+        """Return an exec that somebody has made, running or ended; leaving its block deletes nothing.
+
+        With ``stdio=attach()`` it is connected to the streams that the exec has. It has its pid, and ``wait()``
+        tells how it ends, or ended, also to a client that was started after that.
+
+        :raises InvalidArgumentError: if the id is none, or the container's own: that process is the task itself
+        :raises NotFoundError: if the task has no exec of that id
+        """
+        check_identifier("exec id", id)
+        if id == self.id:
+            raise InvalidArgumentError(
+                f"'{id}' is no exec but the task itself; container.task(stdio=...) attaches to that"
+            )
+        exits = self._session.exits
+        await exits.attached()
+        record = exits.track(self.id, id)
+        try:
+            answer = await self._session.services.tasks.get(self.id, id)
+            opened = await (stdio or null()).attach(answer)
+        except BaseException:
+            exits.discard(record)
+            raise
+        record = exits.loaded(record, answer)
+        process = Process(self._session, record, opened, owned=False)
+        if answer.status.state is not ProcessState.CREATED:
+            await started_or_closed(opened)
+        return process
+
+    async def update(
+        self, resources: LinuxResources, *, annotations: Mapping[str, str] | None = None
+    ) -> None:
+        """Change the limits of the task while it runs; ``containerd_aio.spec.resources()`` makes the argument.
+
+        What it does not name stays as it is. ``annotations`` are the runtime's; runc takes none.
+
+        :raises FailedPreconditionError: if the task has ended
+        :raises UnknownError: if the kernel refuses; the message has the runtime's reason
+        """
+        async with state_named("it cannot be updated", self.name, self.status, allowed=_UPDATABLE):
+            await self._session.services.tasks.update(
+                self.id, json_any(LINUX_RESOURCES, resources), annotations=annotations
+            )
+
+    async def metrics(self) -> Metrics:
+        """Ask what the task uses: CPU, memory, processes, block devices.
+
+        :raises NotFoundError: if the task was deleted
+        """
+        self._key()
+        for told in await self._session.services.tasks.metrics(where(id=self.id)):
+            return told
+        await self.status()
+        raise UnavailableError(f"containerd tells no metrics of {self.name} now", subject=self.name)
+
     async def pids(self) -> list[ProcessInfo]:
         """Ask for the processes in the container, with the exec id of each that an exec started."""
         return await self._session.services.tasks.list_pids(self.id)
@@ -148,6 +249,14 @@ class Task(Process):
                 await self.resume()
         except NotFoundError:
             pass
+
+    async def _ask_to_end(self) -> None:
+        await super()._ask_to_end()
+        await self._let_die()  # frozen, it could not do what it is asked for
+
+    async def _stop_signal(self) -> int:
+        labels = (await self._session.services.containers.get(self.id)).labels
+        return known_signal(labels.get(STOP_SIGNAL_LABEL, "")) or signals.SIGTERM
 
     async def _let_die(self) -> None:
         if not self._record.settled:

@@ -8,69 +8,35 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from containerd_aio._api.containerd.runc.v1 import ProcessDetails
 from containerd_aio._api.containerd.services.tasks import v1 as api
-from containerd_aio._api.containerd.v1 import types as task_types
 from containerd_aio._api.google.protobuf import Empty
-from containerd_aio._transport import typeurl
 from containerd_aio._transport.call import Caller
-from containerd_aio._transport.convert import (
-    any_from,
-    descriptor_from,
-    timestamp_ns,
-    to_any,
-    to_descriptor,
-    to_mount,
-)
+from containerd_aio._transport.convert import descriptor_from, timestamp_ns, to_any, to_descriptor, to_mount
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.filters import parse
+from containerd_aio.services.task_metrics import metrics_from
+from containerd_aio.services.task_records import (
+    DeletedProcess,
+    deleted_from,
+    process_info_from,
+    record_from,
+)
 from containerd_aio.types import (
     AnyValue,
     Descriptor,
     ExitStatus,
+    Metrics,
     Mount,
     ProcessInfo,
     ProcessRecord,
-    ProcessState,
-    Status,
 )
 from containerd_aio.types.identifier import check_identifier
 
 _SERVICE: Final = "containerd.services.tasks.v1.Tasks/"
 _LAST_SIGNAL: Final = 64
 _WIDEST: Final = 65535
-_STATES: Final = {
-    task_types.Status.CREATED: ProcessState.CREATED,
-    task_types.Status.RUNNING: ProcessState.RUNNING,
-    task_types.Status.STOPPED: ProcessState.STOPPED,
-    task_types.Status.PAUSED: ProcessState.PAUSED,
-    task_types.Status.PAUSING: ProcessState.PAUSING,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedProcess:
-    """What containerd answers when it deletes a process.
-
-    ``exited_at_ns`` is ``None`` for one that never ran, and now and then for one that was killed at that moment:
-    ``code`` is 0 then, and means nothing.
-    """
-
-    pid: int
-    code: int
-    exited_at_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What a task uses: ``data`` is an ``io.containerd.cgroups.v1.Metrics`` or ``….v2.Metrics``."""
-
-    id: str
-    timestamp_ns: int | None
-    data: AnyValue
 
 
 class Tasks:
@@ -144,7 +110,7 @@ class Tasks:
             api.DeleteResponse,
             about=_about(container_id),
         )
-        return _deleted_from(answer)
+        return deleted_from(answer)
 
     async def delete_process(self, container_id: str, exec_id: str) -> DeletedProcess:
         """Delete a stopped or created exec, and return how it ended. Waits as `delete` does.
@@ -160,7 +126,7 @@ class Tasks:
             api.DeleteResponse,
             about=_about(container_id, exec_id),
         )
-        return _deleted_from(answer)
+        return deleted_from(answer)
 
     async def get(self, container_id: str, exec_id: str = "") -> ProcessRecord:
         """Return what containerd knows of a process.
@@ -177,14 +143,14 @@ class Tasks:
             about=_about(container_id, exec_id),
         )
         # The answer has the one id in `id` and leaves `container_id` empty.
-        return _record_from(answer.process, container_id, exec_id)
+        return record_from(answer.process, container_id, exec_id)
 
     async def list(self) -> list[ProcessRecord]:
         """Return all tasks, without execs; those that containerd could not ask are left out."""
         answer = await self._caller.unary(
             _SERVICE + "List", api.ListTasksRequest(), api.ListTasksResponse, quick=True
         )
-        return [_record_from(task, task.container_id or task.id, "") for task in answer.tasks]
+        return [record_from(task, task.container_id or task.id, "") for task in answer.tasks]
 
     async def kill(self, container_id: str, signal: int, *, exec_id: str = "", all: bool = False) -> None:
         """Send a signal to a process; with ``all``, to every process of the container.
@@ -287,7 +253,7 @@ class Tasks:
             quick=True,
             about=_about(container_id),
         )
-        return [ProcessInfo(process.pid, _exec_id(any_from(process.info))) for process in answer.processes]
+        return [process_info_from(process) for process in answer.processes]
 
     async def checkpoint(
         self, container_id: str, *, options: AnyValue | None = None, parent: str = ""
@@ -324,10 +290,11 @@ class Tasks:
         )
         await self._caller.unary(_SERVICE + "Update", request, Empty, about=_about(container_id))
 
-    async def metrics(self, *filters: str) -> builtins.list[Metric]:
+    async def metrics(self, *filters: str) -> builtins.list[Metrics]:
         """Return what the tasks use that match any of the filters (fields ``id``, ``namespace``); all without one.
 
-        A task that stopped but was not deleted answers too; one that does not exist is left out.
+        One call, however many tasks. A task that stopped but was not deleted answers too; one that does not
+        exist is left out, and so is one that its shim tells nothing of.
 
         :raises InvalidArgumentError: if a filter cannot be parsed
         """
@@ -335,11 +302,7 @@ class Tasks:
             parse(text)
         request = api.MetricsRequest(filters=[*filters])
         answer = await self._caller.unary(_SERVICE + "Metrics", request, api.MetricsResponse)
-        return [
-            Metric(metric.id, timestamp_ns(metric.timestamp), data)
-            for metric in answer.metrics
-            if (data := any_from(metric.data)) is not None
-        ]
+        return [told for metric in answer.metrics if (told := metrics_from(metric)) is not None]
 
     async def wait(self, container_id: str, exec_id: str = "") -> ExitStatus:
         """Wait until a process has ended, and return how. No deadline applies.
@@ -363,34 +326,3 @@ def _about(container_id: str, exec_id: str = "") -> str:
 def _check_document(what: str, value: AnyValue) -> None:
     if not value.value:
         raise InvalidArgumentError(f"{what} must not be empty; an empty JSON object is {{}}")
-
-
-def _deleted_from(answer: api.DeleteResponse) -> DeletedProcess:
-    return DeletedProcess(answer.pid, answer.exit_status, timestamp_ns(answer.exited_at))
-
-
-def _record_from(process: task_types.Process, container_id: str, exec_id: str) -> ProcessRecord:
-    state = _STATES.get(process.status, ProcessState.UNKNOWN)
-    exit_status = None
-    if state is ProcessState.STOPPED:
-        exit_status = ExitStatus(process.exit_status, timestamp_ns(process.exited_at))
-    return ProcessRecord(
-        container_id=container_id,
-        exec_id=exec_id,
-        pid=process.pid,
-        status=Status(state, exit_status),
-        stdin=process.stdin,
-        stdout=process.stdout,
-        stderr=process.stderr,
-        terminal=process.terminal,
-    )
-
-
-def _exec_id(info: AnyValue | None) -> str | None:
-    """The exec that started a process; ``None`` where containerd does not say, or says it in another type."""
-    if info is None:
-        return None
-    try:
-        return typeurl.unpack(info, ProcessDetails).exec_id or None
-    except InvalidArgumentError:
-        return None

@@ -13,6 +13,14 @@ from containerd_aio.types.introspection import (
     VersionInfo,
 )
 from containerd_aio.types.lease import Lease, LeaseResource
+from containerd_aio.types.metrics import (
+    CpuMetrics,
+    DeviceIoMetrics,
+    IoMetrics,
+    MemoryMetrics,
+    Metrics,
+    PidsMetrics,
+)
 from containerd_aio.types.mount import Mount
 from containerd_aio.types.process import (
     Completed,
@@ -29,16 +37,22 @@ __all__ = [
     "Completed",
     "ContainerInfo",
     "ContentInfo",
+    "CpuMetrics",
     "Deprecation",
     "Descriptor",
+    "DeviceIoMetrics",
     "ExitStatus",
     "ImageConfig",
     "ImageInfo",
     "IngestStatus",
+    "IoMetrics",
     "Lease",
     "LeaseResource",
+    "MemoryMetrics",
+    "Metrics",
     "Mount",
     "NamespaceInfo",
+    "PidsMetrics",
     "Platform",
     "PluginInfo",
     "ProcessInfo",

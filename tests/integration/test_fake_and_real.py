@@ -33,7 +33,7 @@ from containerd_aio._api.google.protobuf import Any, Empty
 from containerd_aio._transport.typeurl import LINUX_RESOURCES, json_any
 from containerd_aio.events import Event
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.services.tasks import DeletedProcess
+from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.testing import FakeContainerd
 from containerd_aio.types import AnyValue, Descriptor, Mount, ProcessInfo, Runtime
 from tests.testing.sides import (

@@ -20,7 +20,8 @@ from containerd_aio.errors import (
     UnknownError,
 )
 from containerd_aio.services import Services
-from containerd_aio.services.tasks import DeletedProcess, Tasks
+from containerd_aio.services.task_records import DeletedProcess
+from containerd_aio.services.tasks import Tasks
 from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessInfo, ProcessState, Runtime
 from tests.integration.conftest import cannot_run
 

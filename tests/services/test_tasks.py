@@ -13,10 +13,12 @@ from containerd_aio._api.containerd.runc.v1 import ProcessDetails
 from containerd_aio._api.containerd.services.tasks import v1 as api
 from containerd_aio._api.containerd.v1 import types as task_types
 from containerd_aio._api.google.protobuf import Any, Empty, Timestamp
+from containerd_aio._api.io.containerd.cgroups import v2
 from containerd_aio._transport.codec import encode
 from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
-from containerd_aio.services.tasks import DeletedProcess, Metric, Tasks
+from containerd_aio.services.task_records import DeletedProcess
+from containerd_aio.services.tasks import Tasks
 from containerd_aio.types import (
     AnyValue,
     Descriptor,
@@ -321,14 +323,19 @@ async def test_list_pids_tells_which_exec_started_a_process() -> None:
         ]
 
 
-async def test_metrics_keep_their_bytes() -> None:
+async def test_metrics_of_all_come_by_one_call_and_keep_their_bytes() -> None:
+    usage = Any(
+        type_url="io.containerd.cgroups.v2.Metrics", value=encode(v2.Metrics(pids=v2.PidsStat(current=3)))
+    )
     metrics = [
-        shared.Metric(id="web", timestamp=Timestamp(seconds=1), data=Any(type_url="m", value=b"x")),
+        shared.Metric(id="web", timestamp=Timestamp(seconds=1), data=usage),
         shared.Metric(id="bare"),
     ]
     service = Scripted(api.TasksBase, {"Metrics": api.MetricsResponse(metrics=metrics)})
     async with serving(service) as served:
-        assert await Tasks(served.caller).metrics("id==web") == [Metric("web", 10**9, AnyValue("m", b"x"))]
+        [told] = await Tasks(served.caller).metrics("id==web")
+    assert (told.id, told.timestamp_ns, told.pids.current) == ("web", 10**9, 3)
+    assert told.data == AnyValue(usage.type_url, usage.value)
     assert service.requests == [("Metrics", api.MetricsRequest(filters=["id==web"]))]
 
 
