@@ -39,7 +39,15 @@ from containerd_aio.image import Image
 from containerd_aio.process import Process
 from containerd_aio.stdio import attach, inherit, log_binary, log_file, log_uri, null, pipes, streams
 from containerd_aio.task import Task
-from containerd_aio.types import Completed, ExitStatus, Metrics, ProcessInfo, ProcessState, Status
+from containerd_aio.types import (
+    Completed,
+    ExitStatus,
+    Metrics,
+    ProcessInfo,
+    ProcessState,
+    RuncOptions,
+    Status,
+)
 
 __all__ = [
     "AbortedError",
@@ -73,6 +81,7 @@ __all__ = [
     "ProcessLostError",
     "ProcessState",
     "ResourceExhaustedError",
+    "RuncOptions",
     "StartFailedError",
     "Status",
     "Task",

@@ -14,6 +14,7 @@ from functools import partial
 
 from containerd_aio._session import Session, defaults_of
 from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio._transport.runc import runc_options
 from containerd_aio._transport.typeurl import SPEC, json_any
 from containerd_aio.container import Container
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
@@ -29,7 +30,7 @@ from containerd_aio.spec import (
     open_rootfs,
 )
 from containerd_aio.spec.rootfs import Rootfs, UnreadableRootfs
-from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, Runtime
+from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, RuncOptions, Runtime
 from containerd_aio.types.identifier import check_identifier
 from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
@@ -46,7 +47,7 @@ class NewContainer:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     snapshotter: str | None = None
     runtime: str | None = None
-    runtime_options: AnyValue | None = None
+    runtime_options: RuncOptions | AnyValue | None = None
 
     def __post_init__(self) -> None:
         check_identifier("container id", self.id)
@@ -58,6 +59,13 @@ class NewContainer:
             )
         if self.spec is not None and self.args is not None:
             raise InvalidArgumentError("args belong into the spec that is given: spec['process']['args']")
+
+    def runtime_or(self, default: str) -> Runtime:
+        """Return the runtime and its options."""
+        options = self.runtime_options
+        if isinstance(options, RuncOptions):
+            options = runc_options(options)
+        return Runtime(self.runtime or default, options)
 
     def built(self, namespace: str, config: ImageConfig | None, rootfs: Rootfs | None) -> Spec:
         """Return the spec.
@@ -91,7 +99,7 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
     snapshotter = wanted.snapshotter or defaults.snapshotter
     info = ContainerInfo(
         id=wanted.id,
-        runtime=Runtime(wanted.runtime or defaults.runtime, wanted.runtime_options),
+        runtime=wanted.runtime_or(defaults.runtime),
         spec=json_any(SPEC, spec),
         image=None if image is None else image.name,
         labels=_stop_signal(config) | {**wanted.labels},

@@ -39,7 +39,7 @@ from containerd_aio.services.tasks import Tasks
 from containerd_aio.services.version import Version
 from containerd_aio.spec import Spec, SpecOption
 from containerd_aio.stdio import DEFAULT_FIFO_DIR, pipes
-from containerd_aio.types import AnyValue, Completed
+from containerd_aio.types import AnyValue, Completed, RuncOptions
 from containerd_aio.types.identifier import check_identifier
 
 DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
@@ -246,7 +246,7 @@ class Client:
         labels: Mapping[str, str] | None = None,
         snapshotter: str | None = None,
         runtime: str | None = None,
-        runtime_options: AnyValue | None = None,
+        runtime_options: RuncOptions | AnyValue | None = None,
     ) -> Container:
         """Make a container: its record, and a snapshot of its image to write to.
 
@@ -254,7 +254,8 @@ class Client:
         ``args`` replaces the image's Cmd and keeps its Entrypoint. ``options`` change the OCI spec
         (``containerd_aio.spec``), which is containerd's default with the image's configuration, or ``spec``.
         ``snapshotter`` and ``runtime`` are by default those of the namespace's labels, else ``overlayfs`` and
-        ``io.containerd.runc.v2``. If it fails or is cancelled, nothing is left behind.
+        ``io.containerd.runc.v2``; a runtime may also be the absolute path of a shim. ``runtime_options`` are
+        ``RuncOptions``, or what another runtime takes. If it fails or is cancelled, nothing is left behind.
 
         :raises InvalidArgumentError: if the id is none, an option does not fit, or there is nothing to run
         :raises AlreadyExistsError: if there is a container of that id

@@ -13,6 +13,7 @@ from containerd_aio._opening import open_stdio, started_or_closed
 from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
+from containerd_aio._transport.runc import runc_options, takes_runc_options
 from containerd_aio._transport.typeurl import json_any
 from containerd_aio.errors import (
     AlreadyExistsError,
@@ -20,13 +21,14 @@ from containerd_aio.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    NotImplementedByServerError,
     UnknownError,
 )
 from containerd_aio.image import Image
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.task import Task, spec_of
-from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessState
+from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessState, RuncOptions, TaskEndpoint
 
 
 class Container:
@@ -105,19 +107,27 @@ class Container:
         *,
         stdio: Stdio | None = None,
         rootfs: Sequence[Mount] = (),
-        options: AnyValue | None = None,
+        options: RuncOptions | AnyValue | None = None,
+        runtime_path: str | None = None,
+        endpoint: TaskEndpoint | None = None,
     ) -> Task:
         """Create the container's task: its init is made and held, until ``start()`` lets it run.
 
         Waits for the event stream to be live first, so that no exit can be missed. ``rootfs`` are mounts to add
-        to those of the snapshot; ``options`` the runtime's, in place of the container's. If cancelled, nothing
-        is left behind.
+        to those of the snapshot. ``options`` are the runtime's for this task: ``RuncOptions`` change what the
+        container has, a value stands in its place. ``runtime_path`` is the shim's binary, an absolute path, in
+        place of that of the container's runtime; with ``endpoint`` the task of a container in a sandbox goes to
+        the shim of that. If cancelled, nothing is left behind.
 
         :raises StartFailedError: if the runtime cannot make the process; the message has its reason
         :raises AlreadyExistsError: if the container has a task
+        :raises InvalidArgumentError: if the container's options are not runc's, and ``options`` are; for ``endpoint``,
+            if the container is in no sandbox
+        :raises NotImplementedByServerError: for ``endpoint``, before containerd 2.0
         :raises ConnectionLostError: if containerd cannot be reached
         """
         stdio = stdio or null()
+        options = await self._task_options(options, endpoint)
         spec = spec_of(self._info)
         mounts = [*_labelled(await self._rootfs(), spec), *rootfs]
         root = spec.get("root", {}).get("path", "")
@@ -140,6 +150,8 @@ class Container:
                 stderr=opened.stderr_path,
                 terminal=opened.terminal,
                 options=options,
+                runtime_path=runtime_path or "",
+                endpoint=endpoint,
             )
             exits.created(record, pid)
 
@@ -240,6 +252,31 @@ class Container:
         process["terminal"] = stdio.terminal
         changed = json_any(self._info.spec.type_url, spec)
         await self.update(replace(self._info, spec=changed), "spec")
+
+    async def _task_options(
+        self, options: RuncOptions | AnyValue | None, endpoint: TaskEndpoint | None
+    ) -> AnyValue | None:
+        stored = self._info.runtime.options
+        if endpoint is not None:
+            await self._check_endpoints()
+            if options is None and takes_runc_options(stored):
+                options = RuncOptions()
+        if isinstance(options, RuncOptions):
+            return runc_options(options, stored, endpoint=endpoint)
+        return options
+
+    async def _check_endpoints(self) -> None:
+        """Refuse an endpoint that containerd would pass over in silence, to start a shim."""
+        version = await self._session.services.version.get()
+        if version.release < (2, 0):
+            raise NotImplementedByServerError(
+                f"a task endpoint takes containerd 2.0 or later; this is {version.version}",
+                subject=f"container '{self.id}'",
+            )
+        if self._info.sandbox is None:
+            raise InvalidArgumentError(
+                f"container '{self.id}' is in no sandbox: only there a task endpoint counts"
+            )
 
     async def _rootfs(self) -> Sequence[Mount]:
         if self._mounts is None:

@@ -31,6 +31,7 @@ from containerd_aio.types import (
     Mount,
     ProcessInfo,
     ProcessRecord,
+    TaskEndpoint,
 )
 from containerd_aio.types.identifier import check_identifier
 
@@ -57,11 +58,13 @@ class Tasks:
         checkpoint: Descriptor | None = None,
         options: AnyValue | None = None,
         runtime_path: str = "",
+        endpoint: TaskEndpoint | None = None,
     ) -> int:
         """Make a container's task and return its pid: 0 for one that is restored from a checkpoint.
 
-        Waits until FIFOs of stdout and stderr have readers. Without ``options`` the container's own count. If
-        cancelled, the task may exist.
+        Waits until FIFOs of stdout and stderr have readers. Without ``options`` the container's own count.
+        ``endpoint`` is a shim that runs already; containerd before 2.3.1 looks for it in the options of runc only.
+        If cancelled, the task may exist.
 
         :raises AlreadyExistsError: if the container has a task
         :raises NotFoundError: if there is no such container
@@ -79,6 +82,9 @@ class Tasks:
         )
         if checkpoint is not None:
             request.checkpoint = to_descriptor(checkpoint)
+        if endpoint is not None:
+            request.task_api_address = endpoint.address
+            request.task_api_version = endpoint.version
         answer = await self._caller.unary(
             _SERVICE + "Create", request, api.CreateTaskResponse, about=_about(container_id)
         )

@@ -30,6 +30,7 @@ from containerd_aio.types.process import (
     ProcessState,
     Status,
 )
+from containerd_aio.types.runc import RuncOptions, TaskEndpoint
 from containerd_aio.types.snapshot import SnapshotInfo, SnapshotKind, SnapshotUsage
 
 __all__ = [
@@ -58,11 +59,13 @@ __all__ = [
     "ProcessInfo",
     "ProcessRecord",
     "ProcessState",
+    "RuncOptions",
     "Runtime",
     "ServerInfo",
     "SnapshotInfo",
     "SnapshotKind",
     "SnapshotUsage",
     "Status",
+    "TaskEndpoint",
     "VersionInfo",
 ]

@@ -27,6 +27,7 @@ from containerd_aio.types import (
     ProcessInfo,
     ProcessRecord,
     ProcessState,
+    TaskEndpoint,
 )
 from containerd_aio.types import Status as ProcessStatus
 from tests.services.scripted import Answer, Scripted
@@ -105,6 +106,7 @@ async def tasks(service: Scripted) -> AsyncIterator[Tasks]:
                 checkpoint=Descriptor("m", DIGEST, 3),
                 options=OPTIONS,
                 runtime_path="/usr/bin/shim",
+                endpoint=TaskEndpoint("ttrpc+unix:///s", 3),
             ),
             "Create",
             api.CreateTaskRequest(
@@ -117,6 +119,8 @@ async def tasks(service: Scripted) -> AsyncIterator[Tasks]:
                 checkpoint=shared.Descriptor(media_type="m", digest=DIGEST, size=3),
                 options=any_message(OPTIONS),
                 runtime_path="/usr/bin/shim",
+                task_api_address="ttrpc+unix:///s",
+                task_api_version=3,
             ),
             7,
             id="create with everything",
