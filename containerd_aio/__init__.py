@@ -40,6 +40,7 @@ from containerd_aio.process import Process
 from containerd_aio.stdio import attach, inherit, log_binary, log_file, log_uri, null, pipes, streams
 from containerd_aio.task import Task
 from containerd_aio.types import (
+    Chunk,
     Completed,
     ExitStatus,
     Metrics,
@@ -53,6 +54,7 @@ __all__ = [
     "AbortedError",
     "AlreadyExistsError",
     "CancelledByServerError",
+    "Chunk",
     "Client",
     "ClientClosedError",
     "Completed",

@@ -24,7 +24,8 @@ from containerd_aio.errors import (
     UnknownError,
 )
 from containerd_aio.services.task_records import DeletedProcess
-from containerd_aio.stdio import OpenStdio
+from containerd_aio.stdio import LineStream, OpenStdio, OutputStream
+from containerd_aio.stdio.output import MAX_LINE, output_of
 from containerd_aio.types import ExitStatus, ProcessState, Status
 from containerd_aio.types.signal import signal_number
 
@@ -96,6 +97,26 @@ class Process:
     def stderr(self) -> ByteReceiveStream | None:
         """The stream of the process's errors, ``None`` unless made with ``pipes()`` and without a terminal."""
         return self._stdio.stderr
+
+    def output(self) -> OutputStream:
+        """Return both outputs as one stream of chunks as they come; a process of ``pipes()`` or ``attach()``.
+
+        ``async for chunk in process.output()`` ends when the process has closed both. A child that it leaves
+        behind may hold them open: then ``delete()``, called meanwhile, ends them. Where nobody reads, the process
+        waits. Call this once: a second one may lack a chunk that the first has taken.
+
+        :raises InvalidArgumentError: if neither output is piped
+        """
+        return output_of(self.name, self.stdout, self.stderr)
+
+    def lines(self, *, max_line: int = MAX_LINE) -> LineStream:
+        """Return both outputs as one stream of lines as they come, each with its ``\n``; else as ``output()``.
+
+        A line of more than ``max_line`` bytes comes in pieces.
+
+        :raises InvalidArgumentError: if neither output is piped, or ``max_line`` is less than 1
+        """
+        return LineStream(self.output(), max_line=max_line)
 
     def wait(self) -> asyncio.Future[ExitStatus]:
         """Return a Future of how the process ends.

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from containerd_aio.cli.output import Output, until_closed
 from containerd_aio.client import Client
-from containerd_aio.events import TYPE_URLS, Event, Gap, UnknownEvent, rfc3339, to_json
+from containerd_aio.events import Event, Gap, rfc3339, to_json
 from containerd_aio.filters import modernize
 
 SIGPIPE_CODE = 141
@@ -26,20 +26,7 @@ def json_line(event: Event) -> str:
 
     An event of an unknown type has its bytes there, in base64, as ``value``.
     """
-    match event.payload:
-        case UnknownEvent(type_url=type_url):
-            pass
-        case payload:
-            type_url = TYPE_URLS[type(payload)]
-    return _compact(
-        {
-            "timestamp": rfc3339(event.timestamp_ns),
-            "namespace": event.namespace,
-            "topic": event.topic,
-            "type": type_url,
-            "event": to_json(event.payload),
-        }
-    )
+    return _compact(to_json(event))
 
 
 def gap_line(gap: Gap) -> str:

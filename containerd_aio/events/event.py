@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from containerd_aio._transport import eventcodec
+from containerd_aio.events.gap import Gap
 from containerd_aio.events.payloads import PAYLOADS, TYPE_URLS, KnownEvent, Payload, TaskIO, UnknownEvent
 from containerd_aio.types.any import AnyValue
 
@@ -63,14 +64,33 @@ def encode(payload: Payload) -> AnyValue:
     return eventcodec.to_any(TYPE_URLS[type(payload)], fields)
 
 
-def to_json(payload: Payload) -> dict[str, object]:
-    """Return a payload as what ``json.dumps`` takes, in the style of containerd's own tools.
+def to_json(item: Event | Gap | Payload) -> dict[str, object]:
+    """Return an event, a gap or a payload as what ``json.dumps`` takes, in the style of containerd's own tools.
 
-    Keys are the schema's: ``{"container_id": "web", "id": "web", "pid": 25889, "exited_at": "2017-…"}``. Texts
-    that are empty, numbers that are 0 and whatever else is absent are left out. Times are RFC 3339 with nine
-    digits, bytes are base64.
+    * A payload: the schema's keys, ``{"container_id": "web", "id": "web", "pid": 25889, "exited_at": "2017-…"}``.
+      Texts that are empty, numbers that are 0 and whatever else is absent are left out. Times are RFC 3339 with
+      nine digits, bytes are base64.
+    * An event: ``timestamp``, ``namespace``, ``topic``, ``type`` and its payload as ``event``. One of an unknown
+      type has its bytes there as ``value``.
+    * A gap: ``{"gap": {"since": …, "until": …, "error": "containerd went away"}}``.
     """
-    return _object(payload)
+    match item:
+        case Event(timestamp_ns, namespace, topic, payload):
+            return {
+                "timestamp": rfc3339(timestamp_ns),
+                "namespace": namespace,
+                "topic": topic,
+                "type": _type_url(payload),
+                "event": _object(payload),
+            }
+        case Gap(since_ns, until_ns, error):
+            return {"gap": {"since": rfc3339(since_ns), "until": rfc3339(until_ns), "error": str(error)}}
+        case payload:
+            return _object(payload)
+
+
+def _type_url(payload: Payload) -> str:
+    return payload.type_url if isinstance(payload, UnknownEvent) else TYPE_URLS[type(payload)]
 
 
 def _fields(instance: Any) -> tuple[dataclasses.Field[Any], ...]:

@@ -23,6 +23,7 @@ from containerd_aio.types.metrics import (
 )
 from containerd_aio.types.mount import Mount
 from containerd_aio.types.process import (
+    Chunk,
     Completed,
     ExitStatus,
     ProcessInfo,
@@ -35,6 +36,7 @@ from containerd_aio.types.snapshot import SnapshotInfo, SnapshotKind, SnapshotUs
 
 __all__ = [
     "AnyValue",
+    "Chunk",
     "Completed",
     "ContainerInfo",
     "ContentInfo",

@@ -6,10 +6,14 @@ import signal as signals
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from containerd_aio.errors import ProcessFailedError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+OutputName: TypeAlias = Literal["stdout", "stderr"]
+"""Which of its outputs a process wrote to; with a terminal all is stdout."""
 
 
 class ProcessState(StrEnum):
@@ -99,6 +103,20 @@ class ProcessInfo:
 
     pid: int
     exec_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of what a process wrote, and to which output: what ``process.output()`` and ``lines()`` yield."""
+
+    stream: OutputName
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The bytes as text, with U+FFFD for what is no UTF-8. A chunk may begin or end within a character; of
+        ``lines()`` only a line that is too long does."""
+        return self.data.decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from containerd_aio import events
 from containerd_aio._api.containerd import events as api
 from containerd_aio._api.containerd.types import Mount as MountMessage
 from containerd_aio._api.google.protobuf import Any, Timestamp
-from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.errors import ConnectionLostError, InvalidArgumentError
 from containerd_aio.events import (
     ContainerCreate,
     Event,
+    Gap,
     ImageUpdate,
     Payload,
     SnapshotCommit,
@@ -202,6 +203,29 @@ def test_json_is_written_as_in_2017() -> None:
 )
 def test_json_leaves_out_what_is_absent(payload: Payload, plain: dict[str, object]) -> None:
     assert to_json(payload) == plain
+
+
+def test_an_event_as_json_has_its_time_its_place_and_its_type() -> None:
+    assert to_json(Event(1_498_260_090_271_802_153, "bb", "/tasks/oom", TaskOOM("web"))) == {
+        "timestamp": "2017-06-23T23:21:30.271802153Z",
+        "namespace": "bb",
+        "topic": "/tasks/oom",
+        "type": "containerd.events.TaskOOM",
+        "event": {"container_id": "web"},
+    }
+    unknown = to_json(Event(1, "bb", "/x", UnknownEvent("example.Thing", b"\xff")))
+    assert unknown["type"] == "example.Thing"
+    assert unknown["event"] == {"type_url": "example.Thing", "value": "/w=="}
+
+
+def test_a_gap_as_json_says_what_is_missing_and_why() -> None:
+    assert to_json(Gap(0, 1, ConnectionLostError("containerd went away"))) == {
+        "gap": {
+            "since": "1970-01-01T00:00:00.000000000Z",
+            "until": "1970-01-01T00:00:00.000000001Z",
+            "error": "containerd went away",
+        }
+    }
 
 
 def test_the_timestamp_is_aware_and_in_utc() -> None:
