@@ -15,9 +15,9 @@ from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
 from containerd_aio._images.importing import import_archive
 from containerd_aio._images.reference import normalize_name
-from containerd_aio._images.source import ArchiveSource
 from containerd_aio._new_container import NewContainer, new_container
 from containerd_aio._session import Session
+from containerd_aio._tar.source import ArchiveSource
 from containerd_aio._transport.address import Address
 from containerd_aio._transport.completion import shielded
 from containerd_aio._transport.connection import Connection

@@ -11,6 +11,11 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("containerd_aio", deadline=None)
+settings.load_profile("containerd_aio")
 
 LOOP = os.environ.get("CONTAINERD_AIO_TEST_LOOP", "debug")
 

@@ -10,13 +10,14 @@ caller's lease is gone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from containerd_aio._images.blobs import fresh_ref
 from containerd_aio._images.manifest import MAX_DOCUMENT
-from containerd_aio._images.source import ArchiveBytes, ArchiveSource, open_source
-from containerd_aio._images.tar import Kind, Member, TarReader, inside_path
+from containerd_aio._tar.member import Kind, Member, inside_path
+from containerd_aio._tar.reader import TarReader
+from containerd_aio._tar.source import ArchiveBytes, ArchiveSource, open_source
 from containerd_aio.errors import DataLossError, InvalidArgumentError
 from containerd_aio.types.digest import Digester
 
@@ -29,6 +30,11 @@ DOCKER_MANIFEST: Final = "manifest.json"
 
 _DOCUMENTS: Final = frozenset({OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST})
 _BLOBS: Final = "blobs/sha256/"
+_REFUSED: Final = {
+    Kind.CHARACTER_DEVICE: "a device",
+    Kind.BLOCK_DEVICE: "a device",
+    Kind.FIFO: "a FIFO",
+}
 _MAX_LINKS: Final = 40
 _HEAD: Final = 8
 
@@ -80,12 +86,29 @@ async def store_archive(content: Content, source: ArchiveSource, *, max_size: in
     archive = Archive()
     async with open_source(source) as chunks:
         tar = TarReader(ArchiveBytes(chunks, max_size=max_size))
-        while (member := await tar.next_member()) is not None:
+        while (found := await tar.next_member()) is not None:
+            member = _checked(found)
             if member.kind is Kind.FILE:
                 await _store_file(content, archive, tar, member)
             elif member.kind is not Kind.DIRECTORY:
                 archive.links[member.name] = _link_target(member)
     return archive
+
+
+def _checked(member: Member) -> Member:
+    """Return a member under its clean name.
+
+    :raises InvalidArgumentError: if an image archive must not have it: a device, a name that leads outside
+    """
+    what = _REFUSED.get(member.kind)
+    if what is not None:
+        raise InvalidArgumentError(
+            f"the archive's member {member.name!r} is {what}, which no image archive has"
+        )
+    for text in (member.name, member.target):
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            raise InvalidArgumentError(f"the archive has a name that is not UTF-8: {text[:100]!r}")
+    return replace(member, name=inside_path(member.name, about=f"the archive's member {member.name!r}"))
 
 
 async def _store_file(content: Content, archive: Archive, tar: TarReader, member: Member) -> None:

@@ -20,7 +20,7 @@ from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import Descriptor, ImageInfo
 
 if TYPE_CHECKING:
-    from containerd_aio._images.source import ArchiveSource
+    from containerd_aio._tar.source import ArchiveSource
     from containerd_aio.services import Services
     from containerd_aio.services.content import Content
 

@@ -135,6 +135,38 @@ async def test_links_that_lead_outside_are_refused_by_name(
         await store(daemon, tar([member]))
 
 
+def special(kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo("special")
+    member.type = kind
+    return member
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        pytest.param(tarfile.TarInfo("../etc/passwd"), "'../etc/passwd' leads outside", id="dots"),
+        pytest.param(tarfile.TarInfo("a/../../b"), "leads outside", id="dots inside"),
+        pytest.param(tarfile.TarInfo("/etc/passwd"), "leads outside", id="absolute"),
+        pytest.param(special(tarfile.CHRTYPE), "'special' is a device", id="character device"),
+        pytest.param(special(tarfile.BLKTYPE), "is a device", id="block device"),
+        pytest.param(special(tarfile.FIFOTYPE), "is a FIFO", id="FIFO"),
+        pytest.param(tarfile.TarInfo("b\udcfasybox"), "not UTF-8", id="not UTF-8"),
+        pytest.param(link("a", "b\udcfasybox"), "not UTF-8", id="link to what is not UTF-8"),
+    ],
+)
+async def test_members_that_no_image_archive_has_are_refused_by_name(
+    daemon: FakeDaemon, member: tarfile.TarInfo, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        await store(daemon, tar([("first", b"1"), member]))
+
+
+async def test_names_with_dots_are_those_without(daemon: FakeDaemon) -> None:
+    archive = await store(daemon, tar([("./blobs//x", b"1"), link("./l", "./blobs/x")]))
+    assert [*archive.files] == ["blobs/x"]
+    assert archive.links == {"l": "blobs/x"}
+
+
 async def test_what_cannot_be_found_is_told_with_what_refers_to_it(daemon: FakeDaemon) -> None:
     archive = await store(daemon, tar([link("a", "b"), link("b", "a"), link("c", "nothing")]))
     with pytest.raises(InvalidArgumentError, match=r"manifest\.json: 'a' is a link that leads to itself"):

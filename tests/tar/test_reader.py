@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tarfile
 from collections.abc import AsyncGenerator, Sequence
 
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containerd_aio._images.source import ArchiveBytes
-from containerd_aio._images.tar import Kind, Member, TarReader, inside_path
+from containerd_aio._tar.member import Kind, Member
+from containerd_aio._tar.reader import TarReader
+from containerd_aio._tar.source import ArchiveBytes
 from containerd_aio.errors import InvalidArgumentError
 from tests.images.archives import link, tar
 
@@ -106,15 +108,15 @@ async def test_long_names_and_links_are_read(kind: int) -> None:
     assert found[1][0] == Member("short", Kind.FILE)
 
 
-async def test_directories_links_and_names_with_dots_come_out_clean() -> None:
+async def test_directories_and_links_come_out_by_the_names_that_they_have() -> None:
     directory = tarfile.TarInfo("./blobs/")
     directory.type = tarfile.DIRTYPE
     data = tar(
         [directory, ("./blobs//x", b"1"), link("l", "./blobs/x"), link("h", "blobs/x", kind=tarfile.LNKTYPE)]
     )
     assert [member for member, _ in await read(data)] == [
-        Member("blobs", Kind.DIRECTORY),
-        Member("blobs/x", Kind.FILE, size=1),
+        Member("./blobs", Kind.DIRECTORY),
+        Member("./blobs//x", Kind.FILE, size=1),
         Member("l", Kind.SYMLINK, target="./blobs/x"),
         Member("h", Kind.HARDLINK, target="blobs/x"),
     ]
@@ -126,7 +128,7 @@ async def test_a_file_whose_long_name_ends_in_a_slash_is_a_directory() -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, len(long_name)
     data = header.tobuf(tarfile.GNU_FORMAT) + long_name.ljust(512, b"\0") + tar({"short": b""})
-    assert [member for member, _ in await read(data)] == [Member("d/" * 99 + "d", Kind.DIRECTORY)]
+    assert [member for member, _ in await read(data)] == [Member("d/" * 100, Kind.DIRECTORY)]
 
 
 async def test_an_archive_of_too_many_members_is_refused() -> None:
@@ -146,6 +148,50 @@ async def test_a_pax_header_may_give_the_size() -> None:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(info, io.BytesIO(b"12345"))
     assert await contents(buffer.getvalue()) == {"named/by/pax": b"12345"}
+
+
+async def test_all_that_tarfile_says_of_a_member_is_read() -> None:
+    info = tarfile.TarInfo("x")
+    info.mode, info.uid, info.gid, info.mtime = 0o4755, 3_000_000, 4_000_000, 1_700_000_000
+    info.pax_headers = {
+        "mtime": "1700000000.123456789",
+        "SCHILY.xattr.user.note": "a=b\nc",
+        "SCHILY.xattr.user.other": "",
+    }
+    device = tarfile.TarInfo("null")
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 3
+    fifo = tarfile.TarInfo("fifo")
+    fifo.type, fifo.mtime = tarfile.FIFOTYPE, -1
+    assert [member for member, _ in await read(tar([info, device, fifo]))] == [
+        Member(
+            "x",
+            Kind.FILE,
+            mode=0o4755,
+            uid=3_000_000,
+            gid=4_000_000,
+            mtime_ns=1_700_000_000_123_456_789,
+            xattrs={"user.note": b"a=b\nc", "user.other": b""},
+        ),
+        Member("null", Kind.CHARACTER_DEVICE, device=(1, 3)),
+        Member("fifo", Kind.FIFO, mtime_ns=-(10**9)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("0", 0),
+        ("1.5", 1_500_000_000),
+        ("-1.5", -1_500_000_000),
+        ("1.0000000019", 10**9 + 1),
+        ("7.", 7 * 10**9),
+    ],
+)
+async def test_times_of_a_pax_header_are_exact(text: str, nanoseconds: int) -> None:
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"mtime": text}
+    [(member, _)] = await read(tar([info]))
+    assert member.mtime_ns == nanoseconds
 
 
 async def test_a_global_header_names_nothing() -> None:
@@ -175,6 +221,8 @@ def raw_pax(records: bytes) -> bytes:
         pytest.param(b"0 path=a\n", id="length of nothing"),
         pytest.param(b"2 path=a\n", id="length of its own number"),
         pytest.param(b"13 size=-512\n", id="negative size"),
+        pytest.param(b"10 uid=-1\n", id="negative id"),
+        pytest.param(b"13 mtime=soon\n", id="no time"),
         pytest.param(b"31 size=99999999999999999999999\n", id="size beyond all"),
         pytest.param(b"9" * 30, id="no end of the number"),
     ],
@@ -198,29 +246,23 @@ def special(kind: bytes) -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        pytest.param(tarfile.TarInfo("../etc/passwd"), "'../etc/passwd' leads outside", id="dots"),
-        pytest.param(tarfile.TarInfo("a/../../b"), "leads outside", id="dots inside"),
-        pytest.param(tarfile.TarInfo("/etc/passwd"), "leads outside", id="absolute"),
-        pytest.param(special(tarfile.CHRTYPE), "'special' is a device", id="character device"),
-        pytest.param(special(tarfile.BLKTYPE), "is a device", id="block device"),
-        pytest.param(special(tarfile.FIFOTYPE), "is a FIFO", id="FIFO"),
-        pytest.param(special(tarfile.GNUTYPE_SPARSE), "is a sparse file", id="sparse"),
-        pytest.param(special(b"Z"), "of an unknown type", id="unknown"),
+        pytest.param(special(tarfile.GNUTYPE_SPARSE), "'special' is a sparse file", id="sparse"),
+        pytest.param(special(b"Z"), "'special' is of type b'Z'", id="unknown"),
     ],
 )
-async def test_members_that_no_image_archive_has_are_refused_by_name(
+async def test_members_of_kinds_that_are_not_read_are_refused_by_name(
     member: tarfile.TarInfo, message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         await read(tar([("first", b"1"), member]))
 
 
-async def test_a_name_that_is_not_utf8_is_refused() -> None:
+async def test_a_name_that_is_not_utf8_has_surrogates() -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as archive:
         archive.addfile(tarfile.TarInfo("búsybox"))
-    with pytest.raises(InvalidArgumentError, match="not UTF-8"):
-        await read(buffer.getvalue())
+    [(member, _)] = await read(buffer.getvalue())
+    assert os.fsencode(member.name) == b"b\xfasybox"
 
 
 async def test_a_sparse_file_of_pax_is_refused() -> None:
@@ -284,17 +326,3 @@ async def test_any_flipped_byte_gives_members_or_is_refused(at: int, flip: int) 
 async def test_any_bytes_are_a_tar_or_are_refused(data: bytes) -> None:
     with contextlib.suppress(InvalidArgumentError):
         await read(data)
-
-
-@pytest.mark.parametrize(
-    ("path", "start", "clean"),
-    [("a/b", "", "a/b"), ("../b", "a", "b"), ("./x//y/", "a/b", "a/b/x/y"), ("b/..", "", "")],
-)
-def test_paths_come_out_clean(path: str, start: str, clean: str) -> None:
-    assert inside_path(path, about="it", start=start) == clean
-
-
-@pytest.mark.parametrize("path", ["/a", "..", "a/../..", "../../x", "a\0b"])
-def test_paths_that_lead_outside_are_refused(path: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="it leads outside of the archive"):
-        inside_path(path, about="it")

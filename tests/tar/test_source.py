@@ -18,7 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containerd_aio._images.source import PIECE, ArchiveBytes, ArchiveSource, open_source
+from containerd_aio._tar.source import PIECE, ArchiveBytes, ArchiveSource, open_source
 from containerd_aio.errors import InvalidArgumentError
 
 DATA = os.urandom(1000) + b"compressible " * 100
