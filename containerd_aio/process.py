@@ -19,12 +19,11 @@ from containerd_aio.errors import (
     ConnectionLostError,
     ContainerdError,
     FailedPreconditionError,
-    InvalidArgumentError,
     NotFoundError,
     UnknownError,
 )
 from containerd_aio.services.task_records import DeletedProcess
-from containerd_aio.stdio import LineStream, OpenStdio, OutputStream
+from containerd_aio.stdio import LineStream, OpenStdio, OutputStream, check_terminal_size
 from containerd_aio.stdio.output import MAX_LINE, output_of
 from containerd_aio.types import ExitStatus, ProcessState, Status
 from containerd_aio.types.signal import signal_number
@@ -149,6 +148,7 @@ class Process:
         self._record.starting()
 
         async def start() -> None:
+            await self._stdio.starting()
             self._session.exits.started(
                 self._record, await self._session.services.tasks.start(*self._record.key)
             )
@@ -223,16 +223,22 @@ class Process:
     async def resize(self, width: int, height: int) -> None:
         """Set the size of the process's terminal, in characters; without a terminal it changes nothing.
 
+        Before ``start()`` it works for a task, and an exec takes no notice: give its ``size`` with ``pipes()``.
+
         :raises InvalidArgumentError: for a size that no terminal has
+        :raises FailedPreconditionError: if the process has ended
         :raises NotFoundError: if the process was deleted
         """
-        if not (0 < width < 65536 and 0 < height < 65536):
-            raise InvalidArgumentError(f"a terminal cannot have {width} columns and {height} rows")
+        check_terminal_size(width, height)
         container_id, exec_id = self._key()
-        await self._session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
+        async with state_named("its terminal cannot be resized", self.name, self.status):
+            await self._session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
 
     async def close_io(self, stdin: bool = True) -> None:
         """End the process's input: our writer is closed, and the shim told to close its own.
+
+        A terminal is hung up by that, and output that was under way is lost; there ``stdin.aclose()`` is better,
+        which types Ctrl-D.
 
         :raises NotFoundError: if the process was deleted
         """

@@ -85,6 +85,8 @@ class Task(Process):
         if terminal is None:
             terminal = stdio.terminal
         process = await self._process_spec(args, env=env, cwd=cwd, user=user, terminal=terminal)
+        if (size := stdio.terminal_size()) is not None:
+            process = {"consoleSize": {"width": size[0], "height": size[1]}, **process}
         exits = self._session.exits
         await exits.attached()
         opened = await open_stdio(self._session, stdio, id)

@@ -47,6 +47,10 @@ class Background:
         """Whether it has ended, in whatever way."""
         return self._task.done()
 
+    def cancel(self) -> None:
+        """Ask it to end, and do not wait for that; ``aclose()`` does."""
+        self._task.cancel()
+
     async def aclose(self) -> None:
         """Cancel it and wait until it has ended; idempotent.
 

@@ -5,6 +5,7 @@ Create to Delete. ``receive`` and ``send`` are the streams over the FIFOs' ends,
 the user's own; ``output`` makes one stream of both outputs, in chunks or lines.
 """
 
+from containerd_aio.stdio.console import check_terminal_size
 from containerd_aio.stdio.fifo import DEFAULT_FIFO_DIR
 from containerd_aio.stdio.kinds import (
     attach,
@@ -27,6 +28,7 @@ __all__ = [
     "OutputStream",
     "Stdio",
     "attach",
+    "check_terminal_size",
     "inherit",
     "log_binary",
     "log_file",

@@ -17,7 +17,8 @@ from typing import Final, Literal, TypeAlias
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.stdio.console import Console
+from containerd_aio.stdio.console import Console, terminal_size
+from containerd_aio.stdio.detach import DetachableSource
 from containerd_aio.stdio.fifo import DEFAULT_FIFO_DIR, FifoDirectory, remove_fifos, reported_fifo
 from containerd_aio.stdio.opened import Ends, OpenStdio, StdioPaths
 from containerd_aio.stdio.pump import Sink, Source, input_pump, output_pump
@@ -44,13 +45,23 @@ Output: TypeAlias = SinkOpener | Literal[_Piped.PIPED] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectedStdio(Stdio):
-    """Streams over FIFOs. ``console`` is the descriptor of the terminal that shows the process's terminal."""
+    """Streams over FIFOs.
+
+    ``console`` are the descriptors of keyboard and screen for a process that has a terminal, ``detach_keys`` what
+    is typed there to leave it.
+    """
 
     stdin: Input = None
     stdout: Output = None
     stderr: Output = None
-    console: int | None = None
+    console: tuple[int, int] | None = None
+    detach_keys: bytes = b""
     only_attach: bool = False
+
+    def terminal_size(self) -> tuple[int, int] | None:
+        if not self.terminal:
+            return None
+        return self.size or (terminal_size(*reversed(self.console)) if self.console else None)
 
     @property
     def uses_fifos(self) -> bool:
@@ -110,35 +121,51 @@ class ConnectedStdio(Stdio):
     ) -> OpenStdio:
         with ExitStack() as undo:
             ends = Ends(undo)
-            stdin = _open_input(ends, fifos.stdin, self.stdin)
-            stdout = _open_output(ends, fifos.stdout, self.stdout, shared=shared)
-            stderr = _open_output(ends, fifos.stderr, self.stderr, shared=shared)
-            if terminal and fifos.stdin and self.console is not None:
-                ends.console = Console(self.console)
+            stdin = _open_input(ends, fifos.stdin, self.stdin, terminal=terminal, keys=self.detach_keys)
+            stdout = _open_output(ends, "stdout", fifos.stdout, self.stdout, shared=shared)
+            stderr = _open_output(ends, "stderr", fifos.stderr, self.stderr, shared=shared)
+            if terminal and self.console is not None:
+                keys, screen = self.console
+                ends.console = Console(keys if fifos.stdin else None, screen)
                 undo.callback(ends.console.leave)
+                for pump in ends.outputs:
+                    pump.at_end(ends.no_more_to_show)
             ends.release = undo.pop_all()
         return OpenStdio(
-            paths, ends, terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr, remove=remove
+            paths,
+            ends,
+            terminal=terminal,
+            size=self.terminal_size(),
+            redraw=shared,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            remove=remove,
         )
 
 
-def _open_input(ends: Ends, path: str, given: Input) -> FifoSendStream | None:
+def _open_input(ends: Ends, path: str, given: Input, *, terminal: bool, keys: bytes) -> FifoSendStream | None:
     """Open stdin's end; returned where it is the user's to write."""
     if not path or given is None:
         return None
-    ends.writer = FifoSendStream(path)
+    ends.writer = FifoSendStream(path, terminal=terminal)
     ends.release.callback(ends.writer.detach)
     if given is PIPED:
         return ends.writer
-    ends.input = input_pump(given(ends.release), ends.writer)
+    source = given(ends.release)
+    if keys:
+        source = DetachableSource(source, keys, ends.detach)
+    ends.input = input_pump(source, ends.writer)
     return None
 
 
-def _open_output(ends: Ends, path: str, given: Output, *, shared: bool) -> FifoReceiveStream | None:
+def _open_output(
+    ends: Ends, name: str, path: str, given: Output, *, shared: bool
+) -> FifoReceiveStream | None:
     """Open an output's end; returned where it is the user's to read."""
     if not path or given is None:
         return None
-    stream = FifoReceiveStream(path, shared=shared)
+    stream = FifoReceiveStream(path, name=name, shared=shared)
     ends.release.callback(stream.abandon)
     ends.readers.append(stream)
     if given is PIPED:

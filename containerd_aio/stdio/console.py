@@ -1,63 +1,59 @@
-"""This process's own terminal while a container's terminal is shown on it: raw mode, and its size.
-
-The hard part is giving it back: a shell in raw mode is of no use to anybody. The settings are restored when the
-streams close, and by ``atexit`` where a program ends without closing them.
-"""
+"""This process's own terminal while a container's terminal is shown on it: raw mode, and its size."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import signal
-import termios
-import tty
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from containerd_aio._transport.supervise import Background
-from containerd_aio.errors import ContainerdError
+from containerd_aio.errors import ContainerdError, InvalidArgumentError
+from containerd_aio.stdio.raw import raw_terminal
+from containerd_aio.stdio.signals import listen
 
 Resize = Callable[[int, int], Awaitable[None]]
 
 
 class Console:
-    """The terminal at ``descriptor``; one at a time in a process. What is no terminal is left alone."""
+    """Where keys come from and output is shown; what of the two is no terminal is left alone."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._saved: list[Any] | None = None  # as termios has it
+    def __init__(self, keys: int | None, screen: int) -> None:
+        """``keys`` is the descriptor that is read, ``None`` if none is; ``screen`` the one that is written."""
+        self._keys = keys
+        self._screen = screen
         self._resize: Resize | None = None
+        self._leave: Callable[[], None] | None = None
         self._following: Background | None = None
 
     def on_resize(self, resize: Resize) -> None:
         """Have ``resize(width, height)`` called with the size, at first and when it changes."""
         self._resize = resize
 
-    def enter(self) -> None:
-        """Switch to raw mode (every key goes to the container, also Ctrl-C) and begin to follow the size."""
-        if self._saved is not None or not os.isatty(self._descriptor):
-            return
-        self._saved = termios.tcgetattr(self._descriptor)
-        atexit.register(self.leave)
-        # Now, not when the output has drained: that waits for whoever reads the terminal.
-        tty.setraw(self._descriptor, termios.TCSANOW)
-        if self._resize is not None:
+    def size(self) -> tuple[int, int] | None:
+        """The width and height in characters, ``None`` where they are not known."""
+        return terminal_size(self._screen, self._keys)
+
+    def enter(self, *, redraw: bool = False) -> None:
+        """Switch to raw mode (every key goes to the container, also Ctrl-C) and begin to follow the size.
+
+        ``redraw`` has what runs there show itself again: it is told of another size for a moment.
+        """
+        if self._leave is None and self._keys is not None and os.isatty(self._keys):
+            self._leave = raw_terminal(self._keys)
+        if self._following is None and self._resize is not None and self.size() is not None:
+            resize = self._resize
             self._following = Background.start(
-                self._follow,
+                lambda: self._follow(resize, redraw=redraw),
                 name="terminal size",
                 crashed=lambda _: None,  # the log has it; nothing depends on it
             )
 
     def leave(self) -> None:
         """Give the terminal back as it was."""
-        if self._saved is None:
-            return
-        saved, self._saved = self._saved, None
-        atexit.unregister(self.leave)
-        with suppress(termios.error):  # it may be gone: its window was closed
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, saved)
+        if self._leave is not None:
+            self._leave()
 
     async def aclose(self) -> None:
         """Stop following the size and give the terminal back."""
@@ -67,30 +63,37 @@ class Console:
         finally:
             self.leave()
 
-    async def _follow(self) -> None:
-        assert self._resize is not None
+    async def _follow(self, resize: Resize, *, redraw: bool) -> None:
         changed = asyncio.Event()
-        with _window_changes(changed):
+        loop = asyncio.get_running_loop()
+        stop = listen(signal.SIGWINCH, lambda: loop.call_soon_threadsafe(changed.set))
+        try:
             while True:
                 changed.clear()
                 # A size that cannot be told or set is not worth the process; the next change tries again.
-                with suppress(ContainerdError, OSError):
-                    await self._resize(*os.get_terminal_size(self._descriptor))
+                with suppress(ContainerdError):
+                    if (size := self.size()) is not None:
+                        if redraw:
+                            await resize(size[0], size[1] + 1)
+                        await resize(*size)
+                redraw = False
                 await changed.wait()
+        finally:
+            stop()
 
 
-@contextmanager
-def _window_changes(changed: asyncio.Event) -> Generator[None]:
-    """Set ``changed`` on SIGWINCH. Only the main thread can; in another one sizes are not followed."""
-    previous = signal.getsignal(signal.SIGWINCH)
-    loop = asyncio.get_running_loop()
-    try:
-        loop.add_signal_handler(signal.SIGWINCH, changed.set)
-    except (RuntimeError, ValueError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGWINCH)
-        signal.signal(signal.SIGWINCH, previous)
+def terminal_size(*descriptors: int | None) -> tuple[int, int] | None:
+    """Return the width and height of the first that is a terminal and has a size, ``None`` if none does."""
+    for descriptor in descriptors:
+        if descriptor is not None:
+            with suppress(OSError):
+                width, height = os.get_terminal_size(descriptor)
+                if width and height:
+                    return width, height
+    return None
+
+
+def check_terminal_size(width: int, height: int) -> None:
+    """:raises InvalidArgumentError: for a size that no terminal has"""
+    if not (0 < width < 65536 and 0 < height < 65536):
+        raise InvalidArgumentError(f"a terminal cannot have {width} columns and {height} rows")

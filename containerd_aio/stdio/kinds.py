@@ -11,7 +11,9 @@ from os import PathLike
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio import files, logs
 from containerd_aio.stdio.connect import PIPED, ConnectedStdio
+from containerd_aio.stdio.console import check_terminal_size
 from containerd_aio.stdio.descriptors import DescriptorSink, DescriptorSource
+from containerd_aio.stdio.detach import parse_detach_keys
 from containerd_aio.stdio.files import ReadableFile, WritableFile
 from containerd_aio.stdio.logs import LogStdio
 from containerd_aio.stdio.pump import Sink, Source
@@ -23,19 +25,28 @@ def null() -> Stdio:
     return ConnectedStdio()
 
 
-def pipes(*, stdin: bool = False, stdout: bool = True, stderr: bool = True, terminal: bool = False) -> Stdio:
+def pipes(
+    *,
+    stdin: bool = False,
+    stdout: bool = True,
+    stderr: bool = True,
+    terminal: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Stdio:
     """Hand the chosen streams to the caller, as anyio byte streams on the process; the others are ``/dev/null``.
 
-    Where nobody reads, the process waits once the FIFO is full. With ``terminal`` all output comes from stdout.
+    Where nobody reads, the process waits once the FIFO is full. With ``terminal`` all output comes from stdout;
+    ``size`` is the terminal's width and height at first, in characters, and ``resize()`` changes it.
 
-    :raises InvalidArgumentError: if a terminal is to have no stdout
+    :raises InvalidArgumentError: if a terminal is to have no stdout, or a size that no terminal has
     """
-    _check_terminal(terminal, stdout)
+    _check_terminal(terminal, stdout, size)
     return ConnectedStdio(
         stdin=PIPED if stdin else None,
         stdout=PIPED if stdout else None,
         stderr=PIPED if stderr and not terminal else None,
         terminal=terminal,
+        size=size,
     )
 
 
@@ -45,17 +56,24 @@ def inherit(
     stdout: bool = True,
     stderr: bool = True,
     terminal: bool = False,
+    detach_keys: str = "",
     descriptors: tuple[int, int, int] = (0, 1, 2),
 ) -> Stdio:
-    """Connect the chosen streams with this process's own.
+    """Connect the chosen streams with this process's own; also those of a process that exists (``container.task()``).
 
-    What is typed or piped into this process is read as it comes, whether the container wants it or not. With
-    ``terminal`` our terminal is in raw mode while the process runs, and the container's follows its size.
+    What is typed or piped into this process is read as it comes, whether the container wants it or not; its end
+    ends the input of the process.
+    With ``terminal``, or where the process that exists has one, our terminal is in raw mode while the process runs
+    (every key goes to the container, Ctrl-C too), and the container's follows its size. It is given back when the
+    output ends, when the streams are closed, and when this program ends or is stopped: also by a signal, unless
+    that is SIGKILL.
+    ``detach_keys``, such as ``"ctrl-p,ctrl-q"``: typing them sets ``process.stdio.detached``; the program, which
+    waits for that, lets the process go. It runs on, and waits once the FIFO is full, until somebody attaches.
     Python's own buffers are not flushed: ``print(..., flush=True)`` keeps the order.
     What our streams raise (``BrokenPipeError`` where nobody reads) comes out of deleting the process.
     ``descriptors``: what to use instead of 0, 1 and 2.
 
-    :raises InvalidArgumentError: if a terminal is to have no stdout
+    :raises InvalidArgumentError: if a terminal is to have no stdout, or for keys that are none
     """
     _check_terminal(terminal, stdout)
     return ConnectedStdio(
@@ -63,7 +81,8 @@ def inherit(
         stdout=partial(_sink_at, descriptors[1]) if stdout else None,
         stderr=partial(_sink_at, descriptors[2]) if stderr and not terminal else None,
         terminal=terminal,
-        console=descriptors[0] if terminal and stdin else None,
+        console=(descriptors[0], descriptors[1]),
+        detach_keys=parse_detach_keys(detach_keys),
     )
 
 
@@ -73,16 +92,18 @@ def streams(
     stderr: Sink | WritableFile | None = None,
     *,
     terminal: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Stdio:
     """Copy from and to streams of the caller's: anyio byte streams (or object streams of bytes), binary files.
 
     They are not closed. A file is used by a worker thread. What they raise comes out of deleting the process;
     the process is not disturbed, but the rest of that output is dropped, or its input ends. The end of
-    ``stdin`` ends the process's input.
+    ``stdin`` ends the process's input. ``size``: as ``pipes()`` has it.
 
-    :raises InvalidArgumentError: if one is something else (a text file, say), or a terminal has no stdout
+    :raises InvalidArgumentError: if one is something else (a text file, say), a terminal has no stdout, or a size
+        that none has
     """
-    _check_terminal(terminal, stdout is not None)
+    _check_terminal(terminal, stdout is not None, size)
     if stdin is not None:
         files.check_source("stdin", stdin)
     if stdout is not None:
@@ -94,13 +115,15 @@ def streams(
         stdout=None if stdout is None else partial(_sink_of, stdout),
         stderr=None if stderr is None or terminal else partial(_sink_of, stderr),
         terminal=terminal,
+        size=size,
     )
 
 
 def attach(*, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> Stdio:
     """Hand the chosen streams of a process that exists to the caller; a new process takes ``pipes()``.
 
-    Two readers of one process share its bytes: each gets a part.
+    ``inherit()`` and ``streams()`` serve a process that exists too. Two readers of one process share its bytes:
+    each gets a part.
     """
     return ConnectedStdio(
         stdin=PIPED if stdin else None,
@@ -142,9 +165,13 @@ def log_uri(uri: str, *, terminal: bool = False) -> Stdio:
     return LogStdio(uri=logs.checked_uri(uri, terminal=terminal), terminal=terminal)
 
 
-def _check_terminal(terminal: bool, stdout: bool) -> None:
+def _check_terminal(terminal: bool, stdout: bool, size: tuple[int, int] | None = None) -> None:
     if terminal and not stdout:
         raise InvalidArgumentError("a terminal needs stdout: all of its output comes from there")
+    if size is not None:
+        if not terminal:
+            raise InvalidArgumentError("only a terminal has a size: give terminal=True with it")
+        check_terminal_size(*size)
 
 
 def _source_at(descriptor: int, release: ExitStack) -> Source:

@@ -7,15 +7,17 @@ again, or cancelled and called again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from containerd_aio.stdio.console import Console
+from containerd_aio.errors import ContainerdError
+from containerd_aio.stdio.console import Console, Resize
 from containerd_aio.stdio.pump import Pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
@@ -51,6 +53,20 @@ class Ends:
     outputs: list[Pump] = field(default_factory=list[Pump])
     input: Pump | None = None
     console: Console | None = None
+    detached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def detach(self) -> None:
+        """The user has typed the keys to leave: the terminal is theirs again."""
+        self.detached.set()
+        if self.console is not None:
+            self.console.leave()
+
+    def no_more_to_show(self) -> None:
+        """The process's terminal is gone: what is typed now is for whoever comes after it."""
+        if self.console is not None:
+            self.console.leave()
+            if self.input is not None:
+                self.input.cancel()
 
     @property
     def pumps(self) -> list[Pump]:
@@ -71,6 +87,8 @@ class OpenStdio:
         ends: Ends,
         *,
         terminal: bool,
+        size: tuple[int, int] | None = None,
+        redraw: bool = False,
         stdin: ByteSendStream | None = None,
         stdout: ByteReceiveStream | None = None,
         stderr: ByteReceiveStream | None = None,
@@ -84,6 +102,9 @@ class OpenStdio:
         self.stdout = stdout
         self.stderr = stderr
         self._ends = ends
+        self._size = size
+        self._redraw = redraw
+        self._resize: Resize | None = None
         self._remove = remove
         self._complete = True
         self._closed = False
@@ -117,11 +138,26 @@ class OpenStdio:
         if self._ends.writer is not None:
             self._ends.writer.on_closed(close_io)
 
-    def on_resize(self, resize: Callable[[int, int], Awaitable[None]]) -> None:
-        """Have ``resize(width, height)`` called with the size of the user's terminal: after ``started()``, and
-        whenever it changes. Only ``inherit(terminal=True)`` ever calls it."""
+    @property
+    def detached(self) -> asyncio.Event:
+        """Set when the user has typed the ``detach_keys`` of ``inherit()``; who waits for it closes the streams."""
+        return self._ends.detached
+
+    def on_resize(self, resize: Resize) -> None:
+        """Have ``resize(width, height)`` called with the size of the terminal: by ``starting()``, where it is known,
+        after ``started()``, and whenever the user's own terminal changes (``inherit()``)."""
+        self._resize = resize
         if self._ends.console is not None:
             self._ends.console.on_resize(resize)
+
+    async def starting(self) -> None:
+        """Start is about to be sent: give the terminal its size, so that the process never sees another.
+
+        That works for a container's init. An exec has no terminal before Start: its ``consoleSize`` tells runc.
+        """
+        if self.terminal and self._size is not None and self._resize is not None:
+            with suppress(ContainerdError):  # a size is not worth the process
+                await self._resize(*self._size)
 
     async def started(self) -> None:
         """Start has answered: let the streams end when the shim's do, and begin to copy.
@@ -138,7 +174,7 @@ class OpenStdio:
         if self._ends.input is not None:
             self._ends.input.start()
         if self._ends.console is not None:
-            self._ends.console.enter()
+            self._ends.console.enter(redraw=self._redraw)
 
     def close_stdin(self) -> None:
         """Close our end of stdin and tell nobody; for a ``close_io()`` that sends the call itself."""

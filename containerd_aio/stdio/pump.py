@@ -28,6 +28,7 @@ class Pump:
         self._run = run
         self._name = name
         self._task: Background | None = None
+        self._at_end: list[Callable[[], object]] = []
         self.finished = asyncio.Event()
         self.failure: BaseException | None = None
 
@@ -40,6 +41,15 @@ class Pump:
         """Keep the first error."""
         self.failure = self.failure or error
 
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Have ``call()`` called when the copy is over; it must not raise."""
+        self._at_end.append(call)
+
+    def cancel(self) -> None:
+        """Stop copying, and do not wait for that."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def aclose(self) -> None:
         """Stop copying; waits until the task is gone."""
         if self._task is not None:
@@ -50,6 +60,8 @@ class Pump:
             await self._run(self)
         finally:
             self.finished.set()
+            for call in self._at_end:
+                call()
 
 
 def output_pump(source: FifoReceiveStream, sink: Sink) -> Pump:

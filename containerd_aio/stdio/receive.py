@@ -33,11 +33,12 @@ class FifoReceiveStream(ByteReceiveStream):
     most 1 MiB, can still be received.
     """
 
-    def __init__(self, path: str, *, shared: bool = False) -> None:
+    def __init__(self, path: str, *, name: str = "output", shared: bool = False) -> None:
         """Open the read end of the FIFO at ``path``, and hold a stand-in for its writer.
 
-        ``shared``: somebody else may read it too, so closing must not take the bytes away from them.
+        ``name`` is what the stream is called. ``shared``: somebody else may read it too, so closing must not take the bytes away from them.
         """
+        self.name = name
         self._path = path
         self._shared = shared
         self._descriptor: int | None

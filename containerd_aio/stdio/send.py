@@ -2,6 +2,9 @@
 
 Closing is the hard part. The shim holds a write end of its own, which it gives up only when it is told by the
 CloseIO call, and it can be told only when the process is started; so an earlier close is remembered.
+
+A terminal is never told: at the end of its input the shim shuts the whole terminal, and output that it had not
+passed on is lost (seen on 1.6, 1.7 and 2.1). There the end is typed, as a person would: Ctrl-D.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from containerd_aio.errors import NotFoundError
 from containerd_aio.stdio import fifo
 from containerd_aio.stdio.readiness import Readiness
 
+_CTRL_D: Final = b"\x04"
+
 _DELAYS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, *(0.05,) * 40)
 """Pauses, in seconds, between looks for the shim's read end: it opens it in a goroutine, some time after."""
 
@@ -31,9 +36,14 @@ class FifoSendStream(ByteSendStream):
     ``send()`` waits until the process reads.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open the write end of the FIFO at ``path``, and hold a stand-in for its reader."""
+    def __init__(self, path: str, *, terminal: bool = False) -> None:
+        """Open the write end of the FIFO at ``path``, and hold a stand-in for its reader.
+
+        ``terminal``: what is sent is typed at the process's terminal.
+        """
         self._path = path
+        self._terminal = terminal
+        self._last = b"\n"  # byte that was sent
         self._descriptor: int | None
         self._stand_in: int | None
         self._descriptor, self._stand_in = fifo.open_writer(path)
@@ -56,24 +66,33 @@ class FifoSendStream(ByteSendStream):
             await checkpoint()
             rest = memoryview(item).cast("B")
             while rest:
+                if self._closed:
+                    raise anyio.ClosedResourceError
                 if written := self._write(rest):
                     rest = rest[written:]
                     if rest:
                         await checkpoint()
                 else:
                     await self._writable.wait()
+            self._last = bytes(memoryview(item).cast("B")[-1:]) or self._last
 
     async def aclose(self) -> None:
         """Close the input: the process finds its end when it has read what was sent.
 
         Before ``start()`` this is remembered and done by it. Cancelled, or failed on the way to containerd, it
-        can be called again.
+        can be called again. At a terminal Ctrl-D is typed (twice in the middle of a line, where one only ends
+        the line): it ends the input of what reads then, as a rule. Should the FIFO be full, that waits for room.
 
         :raises ContainerdError: if containerd could not be told; that the process is gone is no error
         """
         self._closed = True
         self._writable.stop()
-        if self._live:
+        if not self._live:
+            return
+        if self._terminal:
+            await self._type_end()
+            self._close_descriptors()
+        else:
             self._close_descriptors()
             await self._tell()
 
@@ -106,6 +125,13 @@ class FifoSendStream(ByteSendStream):
         self._writable.stop()
         self._close_descriptors()
 
+    async def _type_end(self) -> None:
+        """Type the end, unless that was done or nobody reads any more."""
+        end = _CTRL_D if self._last in (b"\n", b"\r") else _CTRL_D * 2
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while not self._write(memoryview(end)):
+                await self._writable.wait()
+
     def _shim_reads(self) -> bool:
         """Look whether the FIFO has a reader besides the stand-in.
 
@@ -125,7 +151,7 @@ class FifoSendStream(ByteSendStream):
 
     def _write(self, data: memoryview) -> int:
         """Write what fits now and return its length."""
-        if self._closed or self._descriptor is None:
+        if self._descriptor is None:
             raise anyio.ClosedResourceError
         try:
             return os.write(self._descriptor, data)

@@ -17,10 +17,17 @@ from containerd_aio.types.process import ProcessRecord
 class Stdio(ABC):
     """What a process's standard streams are connected to; made by ``pipes()``, ``inherit()`` and their like.
 
-    ``terminal`` tells whether the process gets a terminal; its spec must say the same.
+    ``terminal`` tells whether the process gets a terminal; its spec must say the same. ``size`` is its width and
+    height at first, in characters.
     """
 
     terminal: bool = False
+    size: tuple[int, int] | None = None
+
+    def terminal_size(self) -> tuple[int, int] | None:
+        """Return the size of the terminal that a process begins with, ``None`` where it is not known, or there is
+        no terminal."""
+        return self.size if self.terminal else None
 
     @property
     @abstractmethod
@@ -42,8 +49,8 @@ class Stdio(ABC):
         """Connect to the streams that a process has, as containerd reports them; two readers share the bytes.
 
         Only FIFOs can be connected to; what the process has else, or lacks, is left out. Where the process is
-        started already, call ``started()`` next. Closing the result with ``unlink`` removes the FIFOs.
-        ``null()`` connects to nothing, and still removes.
+        started already, call ``started()`` next. Whether it has a terminal is told by ``record``. Closing the
+        result with ``unlink`` removes the FIFOs. ``null()`` connects to nothing, and still removes.
 
         :raises NotFoundError: if a FIFO that containerd reports does not exist any more
         :raises InvalidArgumentError: if this is a kind that only serves new processes

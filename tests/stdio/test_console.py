@@ -36,7 +36,7 @@ def is_raw(descriptor: int) -> bool:
 
 async def test_it_is_raw_from_enter_to_leave(terminal: tuple[int, int]) -> None:
     before = termios.tcgetattr(terminal[1])
-    console = Console(terminal[1])
+    console = Console(terminal[1], terminal[1])
     console.enter()
     console.enter()
     assert is_raw(terminal[1])
@@ -48,7 +48,7 @@ async def test_it_is_raw_from_enter_to_leave(terminal: tuple[int, int]) -> None:
 
 async def test_what_is_no_terminal_is_left_alone() -> None:
     reader, writer = os.pipe()
-    console = Console(reader)
+    console = Console(reader, writer)
     console.enter()
     await console.aclose()
     os.close(reader)
@@ -63,7 +63,7 @@ async def test_the_size_is_told_at_first_and_when_it_changes(terminal: tuple[int
     async def resize(width: int, height: int) -> None:
         await send.send((width, height))
 
-    console = Console(terminal[1])
+    console = Console(terminal[1], terminal[1])
     console.on_resize(resize)
     with anyio.fail_after(5):
         console.enter()
@@ -88,7 +88,7 @@ async def test_a_size_that_cannot_be_set_is_tried_again_at_the_next_change(termi
         tried.set()
         raise UnavailableError("not now")
 
-    console = Console(terminal[1])
+    console = Console(terminal[1], terminal[1])
     console.on_resize(resize)
     console.enter()
     with anyio.fail_after(5):
@@ -145,7 +145,7 @@ import asyncio, os, sys, termios
 from containerd_aio.stdio.console import Console
 
 async def main():
-    console = Console(0)
+    console = Console(0, 0)
     console.enter()
     os.write(1, b"raw")
     raise RuntimeError("the program's own fault")

@@ -1,0 +1,130 @@
+"""A person at a terminal: a pty, and a program of this library's that runs on it as a shell would run it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import anyio
+
+_HEAD = """
+import asyncio, fcntl, os, signal, sys, termios
+import anyio
+from containerd_aio import Client, attach, inherit, pipes
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal is ours, as a shell's child has it
+
+async def main(address, namespace, fifo_dir, *args):
+    async with Client(address, namespace=namespace, fifo_dir=fifo_dir) as client:
+        told = asyncio.Event()  # by the test, with SIGUSR1
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+"""
+_TAIL = """
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Terminal:
+    """A pty and its settings, and what a person does with it: type, look, change the size of the window."""
+
+    def __init__(self, width: int = 80, height: int = 24) -> None:
+        self._window, self.descriptor = pty.openpty()
+        os.set_blocking(self._window, False)
+        self.resize(width, height)
+        self.screen = b""
+        """All that was shown."""
+        self._seen = 0
+
+    def close(self) -> None:
+        os.close(self._window)
+        os.close(self.descriptor)
+
+    def settings(self) -> list[object]:
+        return list(termios.tcgetattr(self.descriptor))
+
+    @property
+    def is_raw(self) -> bool:
+        return not termios.tcgetattr(self.descriptor)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+
+    def resize(self, width: int, height: int) -> None:
+        """The kernel tells what runs in the foreground by SIGWINCH."""
+        termios.tcsetwinsize(self._window, (height, width))
+
+    async def types(self, keys: bytes) -> None:
+        rest = memoryview(keys)
+        while rest:
+            await anyio.wait_writable(self._window)
+            rest = rest[os.write(self._window, rest) :]
+
+    async def shows(self, text: bytes, seconds: float = 20) -> bytes:
+        """Wait until ``text`` is shown, after what was waited for before; return what came up to it."""
+        while (at := self.screen.find(text, self._seen)) < 0:
+            try:
+                with anyio.fail_after(seconds):
+                    await anyio.wait_readable(self._window)
+            except TimeoutError:
+                raise AssertionError(f"{text!r} is not shown, but {self.screen[self._seen :]!r}") from None
+            self.screen += os.read(self._window, 65536)
+        shown = self.screen[self._seen : at]
+        self._seen = at + len(text)
+        return shown
+
+    @contextmanager
+    def program(self, body: str, *args: str) -> Generator[subprocess.Popen[bytes]]:
+        """A program with an open ``client`` that does ``body``; killed if it has not ended with the block.
+
+        ``args`` are the address of containerd, the namespace, the directory for FIFOs, and what else it takes.
+        """
+        source = _HEAD + textwrap.indent(textwrap.dedent(body), " " * 8) + _TAIL
+        tty = self.descriptor
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", source, *args],
+            stdin=tty,
+            stdout=tty,
+            stderr=tty,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    async def ends(self, process: subprocess.Popen[bytes], seconds: float = 20) -> int:
+        """Wait for the program's end and return its code; what it shows meanwhile is read."""
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            with anyio.move_on_after(seconds):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._look)
+                    await anyio.wait_readable(pidfd)
+                    group.cancel_scope.cancel()
+        finally:
+            os.close(pidfd)
+        code = process.poll()
+        assert code is not None, f"it does not end; shown is {self.screen[self._seen :]!r}"
+        return code
+
+    async def _look(self) -> None:
+        while True:
+            await anyio.wait_readable(self._window)
+            self.screen += os.read(self._window, 65536)
+
+
+def tell(process: subprocess.Popen[bytes]) -> None:
+    """Let the program go on that waits for ``told``."""
+    process.send_signal(signal.SIGUSR1)
+
+
+def foreground(terminal: Terminal) -> int:
+    """The process group that the keys' signals go to."""
+    return int.from_bytes(fcntl.ioctl(terminal.descriptor, termios.TIOCGPGRP, bytes(4)), sys.byteorder)
