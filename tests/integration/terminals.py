@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import signal
@@ -26,6 +25,24 @@ async def main(address, namespace, fifo_dir, *args):
     async with Client(address, namespace=namespace, fifo_dir=fifo_dir) as client:
         told = asyncio.Event()  # by the test, with SIGUSR1
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+"""
+# A shell without a prompt: it runs the program as a job, says when that is stopped, and on SIGUSR1 continues it.
+_JOB = """
+if (job := os.fork()) == 0:
+    os.setpgid(0, 0)
+else:
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    os.setpgid(job, job)
+    os.tcsetpgrp(0, job)
+    while os.WIFSTOPPED(ended := os.waitpid(job, os.WUNTRACED)[1]):
+        os.tcsetpgrp(0, os.getpgrp())
+        os.write(1, b"stopped\\n")
+        signal.sigwait([signal.SIGUSR1])
+        os.tcsetpgrp(0, job)
+        os.kill(job, signal.SIGCONT)
+        os.write(1, b"continued")
+    os._exit(os.waitstatus_to_exitcode(ended))
 """
 _TAIL = """
 asyncio.run(main(*sys.argv[1:]))
@@ -54,6 +71,11 @@ class Terminal:
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.descriptor)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
+    @property
+    def foreground(self) -> int:
+        """The process group that the keys' signals go to."""
+        return os.tcgetpgrp(self._window)
+
     def resize(self, width: int, height: int) -> None:
         """The kernel tells what runs in the foreground by SIGWINCH."""
         termios.tcsetwinsize(self._window, (height, width))
@@ -78,12 +100,13 @@ class Terminal:
         return shown
 
     @contextmanager
-    def program(self, body: str, *args: str) -> Generator[subprocess.Popen[bytes]]:
+    def program(self, body: str, *args: str, job: bool = False) -> Generator[subprocess.Popen[bytes]]:
         """A program with an open ``client`` that does ``body``; killed if it has not ended with the block.
 
         ``args`` are the address of containerd, the namespace, the directory for FIFOs, and what else it takes.
+        As a ``job`` it is the child of a shell, which is what is returned.
         """
-        source = _HEAD + textwrap.indent(textwrap.dedent(body), " " * 8) + _TAIL
+        source = _HEAD + textwrap.indent(textwrap.dedent(body), " " * 8) + (_JOB if job else "") + _TAIL
         tty = self.descriptor
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", source, *args],
@@ -123,8 +146,3 @@ class Terminal:
 def tell(process: subprocess.Popen[bytes]) -> None:
     """Let the program go on that waits for ``told``."""
     process.send_signal(signal.SIGUSR1)
-
-
-def foreground(terminal: Terminal) -> int:
-    """The process group that the keys' signals go to."""
-    return int.from_bytes(fcntl.ioctl(terminal.descriptor, termios.TIOCGPGRP, bytes(4)), sys.byteorder)

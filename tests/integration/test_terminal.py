@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from containerd_aio import Client, Container, Image
+from containerd_aio import Client, Container, Image, NotFoundError, ProcessState
 from containerd_aio.private_daemon import PrivateDaemon
 from tests.integration.terminals import Terminal, tell
 
@@ -83,3 +84,159 @@ async def test_a_person_types_resizes_presses_ctrl_c_and_leaves(
         await terminal.shows(b"code 5\r\n")
         assert await terminal.ends(program) == 0
     assert terminal.settings() == before
+
+
+ENDINGS = {
+    "an exception": ("raise RuntimeError('a bug of the user')", None, 1),
+    "sys.exit": ("sys.exit(3)", None, 3),
+    "a cancelled task": ("asyncio.current_task().cancel(); await anyio.sleep_forever()", None, 1),
+    "a timeout": ("await asyncio.wait_for(anyio.sleep_forever(), 0.01)", None, 1),
+    "os.kill with SIGINT": ("await exited", signal.SIGINT, None),
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+async def test_however_the_program_ends_the_task_is_removed_and_the_terminal_as_before(
+    terminal: Terminal, container: Container, where: tuple[str, ...], how: str
+) -> None:
+    then, number, code = ENDINGS[how]
+    before = terminal.settings()
+    body = SESSION.format(then=f"await told.wait(); {then}" if number is None else then)
+    with terminal.program(body, *where) as program:
+        await terminal.shows(PROMPT)
+        assert terminal.is_raw
+        if number is None:
+            tell(program)
+        else:
+            program.send_signal(number)
+        ended = await terminal.ends(program)
+        assert ended == code if code is not None else ended != 0
+    assert terminal.settings() == before
+    with pytest.raises(NotFoundError):
+        await container.task()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+async def test_a_signal_that_ends_the_program_without_a_word_leaves_the_terminal_as_before(
+    terminal: Terminal, container: Container, where: tuple[str, ...], number: signal.Signals
+) -> None:
+    """Its default is kept: the program is not cleaned up, and the container runs on."""
+    before = terminal.settings()
+    with terminal.program(TO_THE_END, *where) as program:
+        await terminal.shows(PROMPT)
+        assert terminal.is_raw
+        program.send_signal(number)
+        assert await terminal.ends(program) == -number
+    assert terminal.settings() == before
+    async with await container.task() as task:
+        assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_program_that_is_stopped_gives_the_terminal_back_and_continued_takes_it_again(
+    terminal: Terminal, container: Container, where: tuple[str, ...]
+) -> None:
+    before = terminal.settings()
+    with terminal.program(TO_THE_END, *where, job=True) as shell:
+        await terminal.shows(PROMPT)
+        os.kill(terminal.foreground, signal.SIGTSTP)
+        await terminal.shows(b"stopped\r\n")
+        assert terminal.settings() == before
+        shell.send_signal(signal.SIGUSR1)  # fg
+        await terminal.shows(b"continued")
+        await terminal.types(b"exit 7\r")
+        await terminal.shows(b"code 7\r\n")
+        assert await terminal.ends(shell) == 0
+    assert terminal.settings() == before
+
+
+async def test_a_start_that_fails_never_touches_the_terminal(
+    terminal: Terminal, client: Client, image: Image, where: tuple[str, ...]
+) -> None:
+    before = terminal.settings()
+    async with await client.new_container("session", image=image, args=["/no/such/program"]):
+        with terminal.program(TO_THE_END, *where) as program:
+            assert await terminal.ends(program) == 1
+            assert b"StartFailedError" in terminal.screen
+    assert terminal.settings() == before
+
+
+CRASH = """
+container = await client.load_container("session")
+task = await container.new_task(stdio=inherit(terminal=True))
+await task.start()
+await told.wait()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+DETACHED = """
+container = await client.load_container("session")
+task = await container.new_task(stdio=inherit(terminal=True, detach_keys="ctrl-p,ctrl-q"))
+await task.start()
+await task.stdio.detached.wait()
+print("detached", flush=True)
+await task.stdio.aclose(unlink=False)
+"""
+AGAIN = """
+container = await client.load_container("session")
+async with await container.task(stdio=inherit(detach_keys="ctrl-p,ctrl-q")) as task:
+    exited = task.wait()
+    detached = asyncio.ensure_future(task.stdio.detached.wait())
+    await asyncio.wait([exited, detached], return_when=asyncio.FIRST_COMPLETED)
+    detached.cancel()
+    if exited.done():
+        await task.delete()
+        print("code", exited.result().code, flush=True)
+    else:
+        print("detached", flush=True)
+"""
+
+
+async def test_the_same_shell_goes_on_when_the_client_was_killed_and_is_started_again(
+    terminal: Terminal, container: Container, where: tuple[str, ...]
+) -> None:
+    before = terminal.settings()
+    with terminal.program(CRASH, *where) as program:
+        await terminal.shows(PROMPT)
+        await terminal.types(b"kept=here\r")
+        await terminal.shows(PROMPT)
+        tell(program)
+        assert await terminal.ends(program) == -signal.SIGKILL
+    assert terminal.is_raw, "nothing helps against SIGKILL"
+    termios.tcsetattr(terminal.descriptor, termios.TCSANOW, before)  # the person's `stty sane`
+
+    terminal.resize(100, 30)
+    with terminal.program(AGAIN, *where) as program:
+        await terminal.types(b"echo still $kept\r")
+        await terminal.shows(b"still here\r\n")
+        await terminal.shows(PROMPT)
+        assert terminal.is_raw
+        await terminal.types(b"stty size\r")
+        await terminal.shows(b"30 100\r\n")
+        await terminal.types(b"exit 9\r")
+        await terminal.shows(b"code 9\r\n")
+        assert await terminal.ends(program) == 0
+    assert terminal.settings() == before
+
+
+async def test_the_keys_to_detach_leave_the_shell_running_for_whoever_attaches_next(
+    terminal: Terminal, container: Container, where: tuple[str, ...]
+) -> None:
+    before = terminal.settings()
+    with terminal.program(DETACHED, *where) as program:
+        await terminal.shows(PROMPT)
+        await terminal.types(b"kept=here\r")
+        await terminal.shows(PROMPT)
+        await terminal.types(b"\x10\x11")
+        await terminal.shows(b"detached\r\n")
+        assert terminal.settings() == before
+        assert await terminal.ends(program) == 0
+    for number in range(2):
+        with terminal.program(AGAIN, *where) as program:
+            await terminal.types(b"echo %d $kept\r" % number)
+            await terminal.shows(b"\r\n%d here\r\n" % number)
+            await terminal.types(b"\x10")
+            await terminal.types(b"\x11")
+            await terminal.shows(b"detached\r\n")
+            assert await terminal.ends(program) == 0
+        assert terminal.settings() == before
+    async with await container.task() as task:
+        await task.delete(kill=True)
