@@ -19,6 +19,7 @@ from containerd_aio.errors import (
     ConnectionLostError,
     ContainerdError,
     FailedPreconditionError,
+    InvalidArgumentError,
     NotFoundError,
     UnknownError,
 )

@@ -11,6 +11,7 @@ import termios
 import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import anyio
 
@@ -64,8 +65,8 @@ class Terminal:
         os.close(self._window)
         os.close(self.descriptor)
 
-    def settings(self) -> list[object]:
-        return list(termios.tcgetattr(self.descriptor))
+    def settings(self) -> list[Any]:
+        return termios.tcgetattr(self.descriptor)
 
     @property
     def is_raw(self) -> bool:
