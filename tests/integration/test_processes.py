@@ -1,0 +1,229 @@
+"""What tasks and execs are asked for beside their life: arguments, input, size, processes, status, limits."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+from containerd_aio import (
+    Client,
+    Container,
+    FailedPreconditionError,
+    Image,
+    NotFoundError,
+    Process,
+    ProcessLostError,
+    ProcessState,
+    StartFailedError,
+    Task,
+    pipes,
+    spec,
+    streams,
+)
+from tests.integration.test_exits import SLEEP, eventually
+
+pytestmark = pytest.mark.integration
+
+TERMINAL = pipes(stdin=True, terminal=True)
+
+
+@pytest.fixture
+async def container(client: Client, image: Image) -> AsyncIterator[Container]:
+    async with await client.new_container("host", image=image, args=SLEEP) as container:
+        yield container
+
+
+@pytest.fixture
+async def task(container: Container) -> AsyncIterator[Task]:
+    async with await container.new_task() as task:
+        await task.start()
+        yield task
+
+
+async def output_of(process: Process) -> bytes:
+    assert process.stdout is not None
+    return b"".join([chunk async for chunk in process.stdout])
+
+
+# -- what it is started with -----------------------------------------------------------------------------------
+
+
+async def test_an_argument_may_be_long(task: Task) -> None:
+    long = "x" * 20_000
+    completed = await task.run(["sh", "-c", 'printf %s "$1"', "sh", long], check=True)
+    assert completed.stdout == long.encode()
+
+
+async def test_a_process_runs_without_an_input(task: Task) -> None:
+    out, err = io.BytesIO(), io.BytesIO()
+    args = ["sh", "-c", "readlink /proc/self/fd/0; cat; echo done >&2"]
+    async with await task.exec("no-stdin", args, stdio=streams(None, out, err)) as process:
+        exited = process.wait()
+        await process.start()
+        assert (await exited).code == 0
+        await process.delete()
+    assert (out.getvalue(), err.getvalue()) == (b"/dev/null\n", b"done\n")
+
+
+async def test_the_input_is_ended_by_the_call_of_that_name(task: Task) -> None:
+    async with await task.exec("cat", ["cat"], stdio=pipes(stdin=True)) as process:
+        exited = process.wait()
+        await process.start()
+        assert process.stdin is not None
+        await process.stdin.send(b"meow")
+        await process.close_io()
+        await process.close_io()  # once more does nothing
+        with anyio.fail_after(20):
+            assert (await exited).code == 0
+        assert await output_of(process) == b"meow"
+
+
+# -- a terminal ------------------------------------------------------------------------------------------------
+
+
+async def test_a_terminal_has_its_size_from_the_first_moment(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("tty", image=image, args=["stty", "size"]) as container,
+        await container.new_task(stdio=TERMINAL) as task,
+    ):
+        exited = task.wait()
+        await task.resize(12, 34)
+        await task.start()
+        assert (await exited).code == 0
+        assert await output_of(task) == b"34 12\r\n"
+
+
+async def test_a_terminal_of_an_exec_shows_all_that_was_written(task: Task) -> None:
+    args = ["sh", "-c", "echo hello; seq -s ' ' 1000000"]
+    async with await task.exec("tty", args, stdio=TERMINAL) as process:
+        exited = process.wait()
+        await process.start()
+        assert process.stdout is not None
+        seen = bytearray()
+        while not seen.endswith(b"1000000\r\n"):
+            seen += await process.stdout.receive()
+        assert (await exited).code == 0
+    assert process.stderr is None
+    assert bytes(seen) == b"hello\r\n" + b" ".join(b"%d" % n for n in range(1, 1_000_001)) + b"\r\n"
+
+
+# -- what is told of it ----------------------------------------------------------------------------------------
+
+
+async def test_the_processes_of_a_task_are_its_init_and_its_children(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("pair", image=image, args=["sh", "-c", "sleep 3600 & wait"]) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+
+        async def both() -> bool:
+            return len(await task.pids()) == 2
+
+        await eventually(both)
+        infos = await task.pids()
+        [child] = [info.pid for info in infos if info.pid != task.pid]
+        assert Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\x003600\x00"
+        assert {info.exec_id for info in infos} == {None}
+
+
+async def test_a_process_that_ends_at_once_had_a_pid(task: Task) -> None:
+    for number in range(5):
+        async with await task.exec(f"short-{number}", ["true"]) as process:
+            exited = process.wait()
+            await process.start()
+            assert process.pid > 0
+            assert (await exited).code == 0
+
+
+async def test_the_time_of_the_exit_is_after_that_of_the_start(task: Task) -> None:
+    async with await task.exec("end", ["true"]) as process:
+        exited = process.wait()
+        before = datetime.now(UTC)
+        await process.start()
+        await exited
+        after = datetime.now(UTC)
+        status = (await process.status()).exit_status
+        assert status == await exited
+        assert status is not None
+        assert status.exited_at is not None
+        assert before < status.exited_at < after
+
+
+async def test_the_spec_of_a_task_is_that_of_its_container(
+    client: Client, container: Container, task: Task
+) -> None:
+    loaded = await (await client.load_container("host")).task()
+    assert await task.spec() == await container.spec() == await loaded.spec()
+    assert (await task.spec())["process"]["args"] == SLEEP
+
+
+async def test_limits_are_changed_while_it_runs_and_seen_in_its_metrics(client: Client, image: Image) -> None:
+    """As the metrics tell it, and the cgroup that the process is in."""
+    async with (
+        await client.new_container(
+            "limited", image=image, args=SLEEP, options=[spec.memory_limit(32 << 20)]
+        ) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        metrics = await task.metrics()
+        assert metrics.id == "limited"
+        assert metrics.memory.limit == 32 << 20
+        await task.update({"memory": {"limit": 64 << 20}})
+        assert (await task.metrics()).memory.limit == 64 << 20
+        assert metrics.timestamp_ns is not None
+        assert metrics.pids.current == 1
+        await task.delete(kill=True)
+        with pytest.raises(NotFoundError):
+            await task.metrics()
+
+
+# -- its end ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_exec_that_runs_is_deleted_only_with_its_kill(task: Task) -> None:
+    async with await task.exec("busy", SLEEP) as process:
+        await process.start()
+        with pytest.raises(FailedPreconditionError, match=r"exec 'busy'.*is running.*kill"):
+            await process.delete()
+        assert (await process.status()).state is ProcessState.RUNNING
+        status = await process.delete(kill=True)
+        assert status is not None
+        assert status.code == 137
+
+
+async def test_an_exec_that_was_never_started_is_deleted(task: Task) -> None:
+    async with await task.exec("unborn", ["true"], stdio=pipes()) as process:
+        exited = process.wait()
+        assert await process.delete() is None
+        with pytest.raises(ProcessLostError, match="before it was started"):
+            await exited
+        with pytest.raises(NotFoundError):
+            await task.load_process("unborn")
+
+
+async def test_a_failed_start_of_an_exec_leaves_it_and_its_task_to_be_deleted(task: Task) -> None:
+    async with await task.exec("none", ["/no/such/binary"], stdio=pipes()) as process:
+        with pytest.raises(StartFailedError, match="/no/such/binary"):
+            await process.start()
+        assert (await process.status()).state is ProcessState.CREATED
+        assert await process.delete() is None
+    assert (await task.run(["echo", "still here"])).stdout == b"still here\n"
+
+
+async def test_the_wait_of_an_exec_that_has_ended_is_answered_at_once(task: Task) -> None:
+    async with await task.exec("six", ["sh", "-c", "exit 6"]) as process:
+        await process.start()
+        await process.wait()
+        assert process.wait().done()
+        assert process.wait().result().code == 6
+        status = await process.delete()
+        assert status is not None
+        assert status.code == 6
+        assert process.wait().result() == status
