@@ -14,6 +14,7 @@ import pytest
 from containerd_aio import Client, Image, InvalidArgumentError, NotFoundError, spec
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.spec import Spec, SpecContext
+from containerd_aio.spec.schema import Hook
 from containerd_aio.types import AnyValue, Mount
 from tests.integration.leaks import remove_namespace
 from tests.integration.test_exits import SLEEP
@@ -104,11 +105,11 @@ async def test_hooks_are_run_when_the_runtime_says(client: Client, image: Image,
     """Each gets the container's state on its stdin, and leaves it in a file."""
 
     def with_hooks(document: Spec, context: SpecContext) -> Spec:
-        document["hooks"] = {
-            name: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > {tmp_path / name}"]}]
-            for name in ("createRuntime", "poststop")
-        }
+        document["hooks"] = {"createRuntime": [keeps("createRuntime")], "poststop": [keeps("poststop")]}
         return document
+
+    def keeps(name: str) -> Hook:
+        return {"path": "/bin/sh", "args": ["sh", "-c", f"cat > {tmp_path / name}"]}
 
     def state_at(name: str) -> str:
         state = json.loads((tmp_path / name).read_text())

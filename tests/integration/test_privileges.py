@@ -8,12 +8,23 @@ import pytest
 
 from containerd_aio import Client, Image, RuncOptions, pipes, spec
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.spec import Spec, SpecContext
+from containerd_aio.spec import Spec, SpecContext, SpecOption
 from tests.integration.test_exits import eventually, image_in
 
 pytestmark = pytest.mark.integration
 
 LISTEN = ["nc", "-l", "-p", "80"]
+
+
+def with_ambient(capability: str) -> SpecOption:
+    """The capability for a process that is not root."""
+
+    def option(document: Spec, context: SpecContext) -> Spec:
+        sets = document["process"]["capabilities"]
+        sets["ambient"] = sets["inheritable"] = [capability]
+        return document
+
+    return option
 
 
 async def test_a_user_that_no_file_knows_has_the_group_of_root(client: Client, image: Image) -> None:
@@ -42,7 +53,7 @@ async def test_a_low_port_is_given_to_a_user_with_the_ambient_capability(
         )
         return any(line.split()[1].endswith(":0050") for line in lines if ":" in line.split()[0])
 
-    options = [spec.user("1000"), spec.ambient_capabilities("CAP_NET_BIND_SERVICE")]
+    options = [spec.user("1000"), with_ambient("CAP_NET_BIND_SERVICE")]
     async with (
         await client.new_container("web", image=image, args=LISTEN, options=options) as container,
         await container.new_task() as task,

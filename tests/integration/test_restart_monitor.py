@@ -91,7 +91,7 @@ async def test_what_its_label_wants_to_run_is_made_anew(restarting: PrivateDaemo
 async def test_what_fails_is_made_anew_as_often_as_its_label_says(
     restarting: PrivateDaemon, archive: bytes
 ) -> None:
-    """Another container, which is always made anew, is the clock."""
+    """Another container, which is always made anew, is the clock. containerd 1.6 knows no such label."""
     async with restarting.client() as client:
         image = await image_in(client, restarting, archive)
         fails = ["sh", "-c", "exit 7"]
@@ -108,6 +108,10 @@ async def test_what_fails_is_made_anew_as_often_as_its_label_says(
             assert await next_task(created, "fails") == task.pid
             for _ in range(2):
                 assert await next_task(created, "fails") != task.pid
+            if (await client.version.get()).release < (1, 7):
+                await next_task(created, "fails")
+                await given_up(failing)
+                return
 
             async def is_stopped() -> bool:
                 return (await (await failing.task()).status()).state is ProcessState.STOPPED
