@@ -207,7 +207,7 @@ class ExitWatcher:
         pause = 0.0
         while True:
             try:
-                await self._follow_till_cancelled()
+                await self._follow()
             except* ContainerdError as group:
                 error = cast(ContainerdError, _first(group))
                 if isinstance(error, ClientClosedError):
@@ -226,17 +226,6 @@ class ExitWatcher:
             pause = min(max(2 * pause, 0.02), 1.0)
             with anyio.move_on_after(pause * random.uniform(0.5, 1)):
                 await self._hurry.wait()
-
-    async def _follow_till_cancelled(self) -> None:
-        try:
-            await self._follow()
-        except asyncio.CancelledError:
-            # anyio 4.16 gives one cancellation too many back where groups in a child of a group are cancelled with
-            # it; a task whose count is 0 does not look cancelled to those that look.
-            task = asyncio.current_task()
-            if task is not None and not task.cancelling():
-                task.cancel()
-            raise
 
     async def _follow(self) -> None:
         topic = new_topic()

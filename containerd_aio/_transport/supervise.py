@@ -21,8 +21,17 @@ _log: Final = logging.getLogger("containerd_aio")
 class Background:
     """A coroutine that runs beside its owner until it ends, crashes, or ``aclose()`` ends it."""
 
-    def __init__(self, task: asyncio.Task[None]) -> None:
-        self._task = task
+    def __init__(
+        self,
+        run: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        name: str,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._closing = False
+        self._task = asyncio.get_running_loop().create_task(
+            self._supervised(run, name, crashed), name=f"containerd_aio: {name}", context=Context()
+        )
 
     @classmethod
     def start(
@@ -37,10 +46,7 @@ class Background:
         If it ends by an exception other than its own cancellation, that is logged once and given to
         ``crashed``, which must not raise.
         """
-        task = asyncio.get_running_loop().create_task(
-            _supervised(run, name, crashed), name=f"containerd_aio: {name}", context=Context()
-        )
-        return cls(task)
+        return cls(run, name=name, crashed=crashed)
 
     @property
     def done(self) -> bool:
@@ -58,6 +64,7 @@ class Background:
         """
         if self._task is asyncio.current_task():
             raise RuntimeError("background work cannot wait for its own end")
+        self._closing = True
         self._task.cancel()
         cancelled: asyncio.CancelledError | None = None
         with anyio.CancelScope(shield=True):
@@ -69,21 +76,31 @@ class Background:
         if cancelled is not None:
             raise cancelled
 
+    async def _supervised(
+        self,
+        run: Callable[[], Coroutine[Any, Any, None]],
+        name: str,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        try:
+            await run()
+        except asyncio.CancelledError as exc:
+            if self._closing or _cancelled_from_outside():
+                raise
+            error: BaseException = exc
+        except Exception as exc:
+            error = exc
+        else:
+            return
+        _log.error("background work %r crashed", name, exc_info=error)
+        crashed(error)
 
-async def _supervised(
-    run: Callable[[], Coroutine[Any, Any, None]], name: str, crashed: Callable[[BaseException], None]
-) -> None:
-    try:
-        await run()
-    except asyncio.CancelledError as exc:
-        task = asyncio.current_task()
-        assert task is not None
-        if task.cancelling():
-            raise
-        error: BaseException = exc
-    except Exception as exc:
-        error = exc
-    else:
-        return
-    _log.error("background work %r crashed", name, exc_info=error)
-    crashed(error)
+
+def _cancelled_from_outside() -> bool:
+    """Tell whether somebody has cancelled this task, as ``asyncio.run()`` does with all of them at its end.
+
+    Of a task with task groups inside this cannot be told for certain: anyio 4.16 gives one cancellation too many
+    back where groups in a child of a group are cancelled with it.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

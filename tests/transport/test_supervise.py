@@ -7,6 +7,7 @@ from contextvars import ContextVar
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from containerd_aio._transport.supervise import Background
@@ -74,6 +75,38 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_crash(caplog: pytest.Lo
     Background.start(work, name="work", crashed=told.append)
     await anyio.wait_all_tasks_blocked()
     assert [type(error) for error in told] == [asyncio.CancelledError]
+
+
+async def test_closing_is_no_crash_where_the_count_of_cancellations_was_brought_back_to_0() -> None:
+    """anyio 4.16 gives one too many back where groups in a child of a group are cancelled with it."""
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            assert task.uncancel() == 0
+
+    background = Background.start(work, name="work", crashed=unexpected)
+    await anyio.wait_all_tasks_blocked()
+    await background.aclose()
+    assert background.done
+
+
+async def test_the_end_of_the_loop_is_no_crash(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        await anyio.sleep_forever()
+
+    def run_and_leave() -> None:
+        async def main() -> None:
+            Background.start(work, name="work", crashed=unexpected)
+            await asyncio.sleep(0)
+
+        asyncio.run(main())
+
+    await anyio.to_thread.run_sync(run_and_leave)
+    assert caplog.records == []
 
 
 async def test_an_error_while_it_is_closed_is_a_crash_too(caplog: pytest.LogCaptureFixture) -> None:
