@@ -41,11 +41,21 @@ def deleted_from(answer: api.DeleteResponse) -> DeletedProcess:
 
 
 def record_from(process: api_types.Process, container_id: str, exec_id: str) -> ProcessRecord:
-    """Return what containerd knows of a process; its ids are the caller's to know."""
+    """Return what containerd knows of a process; its ids are the caller's to know.
+
+    Of a paused task containerd calls each exec paused, also one that has ended or never ran. The former has a time
+    of its exit, the latter no pid (seen on containerd 1.6.20, 1.7.24 and 2.1.9).
+    """
     state = _STATES.get(process.status, ProcessState.UNKNOWN)
+    exited_at_ns = timestamp_ns(process.exited_at)
+    if exec_id and state in (ProcessState.PAUSED, ProcessState.PAUSING):
+        if exited_at_ns is not None:
+            state = ProcessState.STOPPED
+        elif not process.pid:
+            state = ProcessState.CREATED
     exit_status = None
     if state is ProcessState.STOPPED:
-        exit_status = ExitStatus(process.exit_status, timestamp_ns(process.exited_at))
+        exit_status = ExitStatus(process.exit_status, exited_at_ns)
     return ProcessRecord(
         container_id=container_id,
         exec_id=exec_id,
