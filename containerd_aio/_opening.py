@@ -19,12 +19,3 @@ async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStd
             )
         return await stdio.open(process_id=process_id)
     return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
-
-
-async def started_or_closed(opened: OpenStdio) -> None:
-    """Begin to use the streams of a process that runs already; if that fails, let them go."""
-    try:
-        await opened.started()
-    except BaseException:
-        await opened.aclose(unlink=False)
-        raise

@@ -13,6 +13,7 @@ from typing import Final
 from containerd_aio.errors import (
     ContainerdError,
     FailedPreconditionError,
+    InvalidArgumentError,
     NotFoundError,
     StartFailedError,
     UnknownError,
@@ -89,6 +90,16 @@ def start_failed(key: object, error: ContainerdError) -> StartFailedError:
     """Return the error of a process that the runtime refused, with the runtime's reason."""
     return StartFailedError(
         f"{key} could not be started: {reason_of(error)}",
+        method=error.method,
+        subject=error.subject,
+        server_message=error.server_message,
+    )
+
+
+def limits_refused(name: str, error: ContainerdError) -> InvalidArgumentError:
+    """Return the error of limits that the kernel does not take, with the runtime's reason."""
+    return InvalidArgumentError(
+        f"{name} cannot have these limits: {reason_of(error)}",
         method=error.method,
         subject=error.subject,
         server_message=error.server_message,

@@ -8,8 +8,10 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from containerd_aio._exits.record import ExitRecord, Phase
-from containerd_aio._opening import open_stdio, started_or_closed
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._opening import open_stdio
+from containerd_aio._process.loading import load
+from containerd_aio._process.spec import spec_of
 from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
@@ -27,8 +29,8 @@ from containerd_aio.errors import (
 from containerd_aio.image import Image
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
-from containerd_aio.task import Task, spec_of
-from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessState, RuncOptions, TaskEndpoint
+from containerd_aio.task import Task
+from containerd_aio.types import AnyValue, ContainerInfo, Mount, RuncOptions, TaskEndpoint
 
 
 class Container:
@@ -173,20 +175,12 @@ class Container:
 
         :raises NotFoundError: if the container has no task
         """
-        exits = self._session.exits
-        await exits.attached()
-        record = exits.track(self.id)
-        try:
-            answer = await self._session.services.tasks.get(self.id)
-            opened = await (stdio or null()).attach(answer)
-        except BaseException:
-            exits.discard(record)
-            raise
-        record = exits.loaded(record, answer)
-        task = Task(self._session, record, opened, owned=False, container=self._info)
-        if answer.status.state is not ProcessState.CREATED:
-            await started_or_closed(opened)
-        return task
+        return await load(
+            self._session,
+            ProcessKey(self.id, ""),
+            stdio,
+            lambda record, opened: Task(self._session, record, opened, owned=False, container=self._info),
+        )
 
     async def delete(self, *, snapshot: bool = True) -> None:
         """Remove the container from containerd, and with ``snapshot`` its files.

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import signal as signals
 from types import TracebackType
 from typing import Self
 
-import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
-from containerd_aio._refusal import DELETABLE, UNENDED, start_failed, state_named
+from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._process.calls import ProcessCalls
+from containerd_aio._process.ending import Ending
+from containerd_aio._process.starting import Starting
 from containerd_aio._session import Session
-from containerd_aio._transport.completion import cleaned_up, completed, shielded
-from containerd_aio.errors import (
-    ConnectionLostError,
-    ContainerdError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-    NotFoundError,
-    UnknownError,
-)
-from containerd_aio.services.task_records import DeletedProcess
+from containerd_aio._transport.completion import cleaned_up
+from containerd_aio.errors import InvalidArgumentError, NotFoundError
 from containerd_aio.stdio import LineStream, OpenStdio, OutputStream, check_terminal_size
 from containerd_aio.stdio.output import MAX_LINE, output_of
-from containerd_aio.types import ExitStatus, ProcessState, Status
+from containerd_aio.types import ExitStatus, Status
 from containerd_aio.types.signal import signal_number
-
-# Delete itself has no deadline of ours; once it has answered, the shim's ends are closed and EOF is near.
-_LAST_OUTPUT_SECONDS = 2.0
 
 
 class Process:
@@ -52,6 +41,9 @@ class Process:
         self._record = record
         self._stdio = stdio
         self._owned = owned
+        self._calls = ProcessCalls(session, record)
+        self._ending = Ending(self._calls, stdio)
+        self._starting = Starting(self._calls, stdio, self._ending)
         stdio.on_stdin_closed(self._stdin_closed)
         stdio.on_resize(self.resize)
 
@@ -141,47 +133,14 @@ class Process:
         :raises ConnectionLostError: if containerd went away: it may run or not, ``status()`` tells. A task that is
             still created may be started again; an exec not, for the shim would die of it: delete it and add another
         """
-        in_doubt = self._record.start_in_doubt and not self._record.settled
-        if self._record.phase is not Phase.CREATED and not in_doubt:
-            raise FailedPreconditionError(
-                f"{self._record.key} was started, or deleted, before", subject=str(self._record.key)
-            )
-        self._record.starting()
-
-        async def start() -> None:
-            await self._stdio.starting()
-            self._session.exits.started(
-                self._record, await self._session.services.tasks.start(*self._record.key)
-            )
-
-        try:
-            await completed(start)
-        except ConnectionLostError:
-            self._record.start_unanswered()
-            raise
-        except ContainerdError as error:
-            raise await self._not_started(error) from error
-        except BaseException:
-            await shielded(self._undo_start)
-            raise
-        try:
-            await self._stdio.started()
-        except BaseException:
-            await shielded(self._undo_start)
-            raise
+        await self._starting.start()
 
     async def status(self) -> Status:
         """Ask containerd for the state, with the exit status where it is stopped.
 
         :raises NotFoundError: if the process was deleted
         """
-        try:
-            answer = await self._session.services.tasks.get(*self._key())
-        except NotFoundError:
-            self._session.exits.missing(self._record)
-            raise
-        self._record.answered(answer)
-        return answer.status
+        return await self._calls.status()
 
     async def kill(self, signal: int | str = signals.SIGKILL, *, all: bool = False) -> None:
         """Send a signal, by number or name; ``all`` sends it to every process of the container.
@@ -192,11 +151,9 @@ class Process:
         :raises FailedPreconditionError: if it was not started
         """
         number = signal_number(signal)
-        container_id, exec_id = self._key()
-        async with state_named(f"signal {number} cannot be sent", self.name, self.status):
-            await self._session.services.tasks.kill(container_id, number, exec_id=exec_id, all=all)
-        if number == signals.SIGKILL:
-            self._record.kill_asked = True  # not before: a shim that died is no kill of ours
+        if all and self._calls.is_exec:
+            raise InvalidArgumentError(f"all=True is for a task: {self.name} is one process")
+        await self._calls.kill(number, all=all)
 
     async def stop(self, grace: float = 10.0) -> ExitStatus:
         """Ask the process to end, kill it if it has not ended ``grace`` seconds later, and return how it ended.
@@ -209,17 +166,7 @@ class Process:
         """
         if not grace >= 0:
             raise InvalidArgumentError(f"grace is a number of seconds, not {grace}")
-        exited = self.wait()
-        try:
-            if not exited.done():
-                await self._ask_to_end()
-                with anyio.move_on_after(grace):
-                    await asyncio.wait([exited])
-            if not exited.done():
-                await self._end()
-            return await exited
-        finally:
-            exited.cancel()
+        return await self._ending.stop(grace)
 
     async def resize(self, width: int, height: int) -> None:
         """Set the size of the process's terminal, in characters; without a terminal it changes nothing.
@@ -231,9 +178,7 @@ class Process:
         :raises NotFoundError: if the process was deleted
         """
         check_terminal_size(width, height)
-        container_id, exec_id = self._key()
-        async with state_named("its terminal cannot be resized", self.name, self.status):
-            await self._session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
+        await self._calls.resize(width, height)
 
     async def close_io(self, stdin: bool = True) -> None:
         """End the process's input: our writer is closed, and the shim told to close its own.
@@ -246,8 +191,7 @@ class Process:
         if not stdin:
             return
         self._stdio.close_stdin()
-        container_id, exec_id = self._key()
-        await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
+        await self._calls.close_stdin()
 
     async def delete(self, *, kill: bool = False) -> ExitStatus | None:
         """Remove the ended process from containerd and return how it ended, ``None`` if it was never started.
@@ -261,25 +205,10 @@ class Process:
         """
         # Once it is deleted its ids may be another's, and a second Delete would hit that one.
         if self._record.phase is not Phase.DELETED:
-            await self._delete(kill=kill)
+            await self._ending.delete(kill=kill)
         await self._stdio.aclose()
         outcome = self._record.outcome
         return outcome if isinstance(outcome, ExitStatus) else None
-
-    async def _delete(self, *, kill: bool) -> None:
-        if kill:
-            await self._end()
-        try:
-            if not self._record.settled:
-                await self._refuse_unended()
-        except NotFoundError:
-            if not isinstance(self._record.outcome, ExitStatus):
-                raise
-        reply = await self._delete_drained()
-        if reply is None:
-            self._record.phase = Phase.DELETED
-        else:
-            self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
 
     async def __aenter__(self) -> Self:
         return self
@@ -296,85 +225,8 @@ class Process:
         except NotFoundError:
             await self._stdio.aclose()
         finally:
-            # Whatever failed: nothing of ours stays open. The FIFOs stay where the process may still use them.
-            await self._stdio.aclose(unlink=False)
-
-    async def _end(self) -> None:
-        """Kill the process if it runs, and wait for its end."""
-        if not self._record.settled and self._record.phase is Phase.CREATED:
-            try:
-                await self.status()  # somebody else may have started it
-            except NotFoundError:
-                return
-        if self._record.settled or self._record.phase is not Phase.STARTED:
-            return
-        exited = self.wait()
-        try:
-            await self.kill()
-        except FailedPreconditionError:
-            await self._session.exits.ask(self._record)
-            if not self._record.settled:
-                exited.cancel()
-                return  # it never ran
-        except NotFoundError:
-            # It has ended, or is about to be reaped, or gone: in the first two cases its exit is to come.
-            await self._session.exits.ask(self._record)
-        await self._let_die()
-        await asyncio.wait([exited])
-
-    async def _ask_to_end(self) -> None:
-        """Send the stop signal, unless the process has ended."""
-        try:
-            state = (await self.status()).state
-            if state is ProcessState.CREATED:
-                raise FailedPreconditionError(
-                    f"{self._record.key} was not started, so it cannot be stopped; delete() it",
-                    subject=str(self._record.key),
-                )
-            await self.kill(await self._stop_signal())
-        except NotFoundError:
-            await self._session.exits.ask(self._record)
-
-    async def _stop_signal(self) -> int:
-        return signals.SIGTERM
-
-    async def _let_die(self) -> None:
-        """A frozen process cannot die; a task thaws."""
-
-    async def _refuse_unended(self) -> None:
-        status = await self.status()
-        if status.state in UNENDED:
-            raise FailedPreconditionError(
-                f"{self._record.key} is {status.state}; wait for its end, kill() it, or delete(kill=True)",
-                subject=str(self._record.key),
-            )
-
-    async def _delete_drained(self) -> DeletedProcess | None:
-        """Delete while reading what is left: the shim waits for its output to be taken.
-
-        Returns ``None`` where containerd does not know the process any more, but we know how it ended.
-        """
-        reply: DeletedProcess | None = None
-        failure: ContainerdError | None = None
-        self._record.deleting = True
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._stdio.drain, math.inf)
-                try:
-                    reply = await self._delete_rpc()
-                except ContainerdError as error:
-                    failure = error
-                group.cancel_scope.deadline = anyio.current_time() + _LAST_OUTPUT_SECONDS
-        finally:
-            self._record.deleting = False
-        if failure is not None and not (isinstance(failure, NotFoundError) and self._record.settled):
-            async with state_named("it cannot be deleted", self.name, self.status, allowed=DELETABLE):
-                raise failure
-        await self._stdio.drain(0)
-        return reply
-
-    async def _delete_rpc(self) -> DeletedProcess:
-        return await self._session.services.tasks.delete_process(*self._record.key)
+            # Whatever failed: nothing of ours stays open. The FIFOs stay where somebody may still want them.
+            await self._stdio.aclose(unlink=self._record.kill_asked)
 
     async def _stdin_closed(self) -> None:
         container_id, exec_id = self._record.key
@@ -382,46 +234,3 @@ class Process:
             await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
         except NotFoundError:
             pass  # it ended by itself, and nobody reads its input any more
-
-    def _key(self) -> ProcessKey:
-        """Return the ids, as long as they are this process's."""
-        if self._record.phase is Phase.DELETED:
-            raise NotFoundError(f"{self._record.key} was deleted", subject=str(self._record.key))
-        return self._record.key
-
-    async def _not_started(self, error: ContainerdError) -> ContainerdError:
-        """Turn what Start answered into the error to raise, and fail the waits with it."""
-        failure = error
-        if isinstance(error, UnknownError):
-            state = await self._state_after_failure()
-            if state in UNENDED:
-                return FailedPreconditionError(
-                    f"{self._record.key} cannot be started: it is {state}, somebody else has started it",
-                    method=error.method,
-                    subject=error.subject,
-                    server_message=error.server_message,
-                )
-            failure = start_failed(self._record.key, error)
-        self._record.start_failed(failure)
-        await self._stdio.aclose()
-        return failure
-
-    async def _state_after_failure(self) -> ProcessState:
-        try:
-            answer = await self._session.services.tasks.get(*self._record.key)
-        except ContainerdError:
-            return ProcessState.UNKNOWN
-        if answer.status.state is not ProcessState.CREATED:
-            self._record.start_unanswered()
-            self._record.answered(answer)
-        return answer.status.state
-
-    async def _undo_start(self) -> None:
-        """Nobody waits for Start's answer any more: what it may have started is killed."""
-        if self._record.phase is Phase.STARTING:
-            self._record.start_unanswered()
-        try:
-            await self._end()
-        except ContainerdError:
-            pass  # containerd is gone; the waits go on
-        await self._stdio.aclose()

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import secrets
-import signal as signals
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import cast
 
 from containerd_aio._capture import MAX_OUTPUT, captured
-from containerd_aio._exits.record import ExitRecord, Phase
-from containerd_aio._opening import open_stdio, started_or_closed
-from containerd_aio._refusal import state_named
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._opening import open_stdio
+from containerd_aio._process.freezer import Freezer
+from containerd_aio._process.loading import load
+from containerd_aio._process.spec import exec_spec, spec_of
+from containerd_aio._refusal import limits_refused, state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS, from_json_any, json_any
-from containerd_aio.errors import (
-    FailedPreconditionError,
-    InvalidArgumentError,
-    NotFoundError,
-    UnavailableError,
-)
+from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS, json_any
+from containerd_aio.errors import InvalidArgumentError, UnavailableError, UnknownError
 from containerd_aio.filters import where
 from containerd_aio.process import Process
-from containerd_aio.services.task_records import DeletedProcess
-from containerd_aio.spec import RootfsNeeded, Spec, open_rootfs, process_for_exec
+from containerd_aio.spec import Spec
 from containerd_aio.spec.schema import LinuxResources
 from containerd_aio.spec.schema import Process as ProcessSpec
 from containerd_aio.stdio import OpenStdio, Stdio, null, pipes
 from containerd_aio.types import Completed, ContainerInfo, Metrics, ProcessInfo, ProcessState
 from containerd_aio.types.identifier import check_identifier
-from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
-_RUNNING = frozenset({ProcessState.RUNNING})
-_PAUSED = frozenset({ProcessState.PAUSED})
+_TAKES_EXECS = frozenset({ProcessState.CREATED, ProcessState.RUNNING})
 _UPDATABLE = frozenset({ProcessState.CREATED, ProcessState.RUNNING, ProcessState.PAUSED})
 
 
@@ -50,6 +43,7 @@ class Task(Process):
     ) -> None:
         super().__init__(session, record, stdio, owned=owned)
         self._container = container
+        self._freezer = Freezer(self._calls)
 
     async def spec(self) -> Spec:
         """Ask containerd for the OCI runtime spec that the container has."""
@@ -84,7 +78,11 @@ class Task(Process):
         stdio = stdio or null()
         if terminal is None:
             terminal = stdio.terminal
-        process = await self._process_spec(args, env=env, cwd=cwd, user=user, terminal=terminal)
+        process = args
+        if not isinstance(process, Mapping):
+            process = await exec_spec(
+                self._session, self._container, process, env=env, cwd=cwd, user=user, terminal=terminal
+            )
         if (size := stdio.terminal_size()) is not None:
             process = {"consoleSize": {"width": size[0], "height": size[1]}, **process}
         exits = self._session.exits
@@ -105,7 +103,9 @@ class Task(Process):
             exits.created(record, 0)
 
         try:
-            async with state_named(f"exec '{id}' cannot be added", self.name, self.status, allowed=_RUNNING):
+            async with state_named(
+                f"exec '{id}' cannot be added", self.name, self.status, allowed=_TAKES_EXECS
+            ):
                 await completed(add)
         except BaseException as error:
             undo = partial(self._undo_exec, record, opened)
@@ -161,42 +161,39 @@ class Task(Process):
             raise InvalidArgumentError(
                 f"'{id}' is no exec but the task itself; container.task(stdio=...) attaches to that"
             )
-        exits = self._session.exits
-        await exits.attached()
-        record = exits.track(self.id, id)
-        try:
-            answer = await self._session.services.tasks.get(self.id, id)
-            opened = await (stdio or null()).attach(answer)
-        except BaseException:
-            exits.discard(record)
-            raise
-        record = exits.loaded(record, answer)
-        process = Process(self._session, record, opened, owned=False)
-        if answer.status.state is not ProcessState.CREATED:
-            await started_or_closed(opened)
-        return process
+        return await load(
+            self._session,
+            ProcessKey(self.id, id),
+            stdio,
+            lambda record, opened: Process(self._session, record, opened, owned=False),
+        )
 
     async def update(
         self, resources: LinuxResources, *, annotations: Mapping[str, str] | None = None
     ) -> None:
         """Change the limits of the task while it runs; ``containerd_aio.spec.resources()`` makes the argument.
 
-        What it does not name stays as it is. ``annotations`` are the runtime's; runc takes none.
+        What it does not name stays as it is. ``annotations`` are the runtime's; runc takes none. If cancelled, the
+        limits may or may not be changed.
 
+        :raises InvalidArgumentError: if the kernel does not take the limits; the message has the runtime's reason
         :raises FailedPreconditionError: if the task has ended
-        :raises UnknownError: if the kernel refuses; the message has the runtime's reason
+        :raises NotFoundError: if it was deleted
         """
-        async with state_named("it cannot be updated", self.name, self.status, allowed=_UPDATABLE):
-            await self._session.services.tasks.update(
-                self.id, json_any(LINUX_RESOURCES, resources), annotations=annotations
-            )
+        document = json_any(LINUX_RESOURCES, resources)
+        key = self._calls.key()
+        try:
+            async with state_named("it cannot be updated", self.name, self.status, allowed=_UPDATABLE):
+                await self._session.services.tasks.update(key.container_id, document, annotations=annotations)
+        except UnknownError as error:
+            raise limits_refused(self.name, error) from error
 
     async def metrics(self) -> Metrics:
         """Ask what the task uses: CPU, memory, processes, block devices.
 
         :raises NotFoundError: if the task was deleted
         """
-        self._key()
+        self._calls.key()
         for told in await self._session.services.tasks.metrics(where(id=self.id)):
             return told
         await self.status()
@@ -211,19 +208,16 @@ class Task(Process):
 
         :raises FailedPreconditionError: if the task does not run
         """
-        async with state_named("it cannot be paused", self.name, self.status, allowed=_RUNNING):
-            await self._session.services.tasks.pause(self.id)
+        await self._freezer.freeze()
 
     async def resume(self) -> None:
         """Let the frozen processes of the container go on.
 
         :raises FailedPreconditionError: if the task is not paused
         """
-        async with state_named("it cannot be resumed", self.name, self.status, allowed=_PAUSED):
-            await self._session.services.tasks.resume(self.id)
+        await self._freezer.thaw()
 
-    @asynccontextmanager
-    async def paused(self) -> AsyncGenerator[None]:
+    def paused(self) -> AbstractAsyncContextManager[None]:
         """Freeze the container for the length of the block, and restore the state it was found in.
 
         The state is restored also when the block fails or is cancelled; a task found paused stays paused. That
@@ -231,74 +225,7 @@ class Task(Process):
 
         :raises FailedPreconditionError: if the task does not run
         """
-        found = (await self.status()).state
-        if found is ProcessState.PAUSED:
-            yield
-            return
-        error: BaseException | None = None
-        try:
-            await completed(self.pause)  # one that is given up in the middle may freeze the task later
-            yield
-        except BaseException as problem:
-            error = problem
-            raise
-        finally:
-            await cleaned_up(self._thaw, error, f"{self._record.key} could not be resumed")
-
-    async def _thaw(self) -> None:
-        try:
-            if (await self.status()).state in (ProcessState.PAUSED, ProcessState.PAUSING):
-                await self.resume()
-        except NotFoundError:
-            pass
-
-    async def _ask_to_end(self) -> None:
-        await super()._ask_to_end()
-        await self._let_die()  # frozen, it could not do what it is asked for
-
-    async def _stop_signal(self) -> int:
-        labels = (await self._session.services.containers.get(self.id)).labels
-        return known_signal(labels.get(STOP_SIGNAL_LABEL, "")) or signals.SIGTERM
-
-    async def _let_die(self) -> None:
-        if not self._record.settled:
-            with suppress(FailedPreconditionError):  # it ended, or thawed, meanwhile
-                await self._thaw()
-
-    async def _delete_rpc(self) -> DeletedProcess:
-        await self._session.exits.ask_execs(self.id)
-        return await self._session.services.tasks.delete(self.id)
-
-    async def _process_spec(
-        self,
-        args: Sequence[str] | ProcessSpec,
-        *,
-        env: Mapping[str, str] | None,
-        cwd: str | None,
-        user: str | None,
-        terminal: bool,
-    ) -> ProcessSpec:
-        if isinstance(args, Mapping):
-            return args
-        spec = spec_of(self._container)
-        try:
-            return process_for_exec(spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal)
-        except RootfsNeeded:
-            pass  # the user must be looked up in the container's files
-        snapshotter, key = self._container.snapshotter, self._container.snapshot_key
-        if not snapshotter or not key:
-            raise InvalidArgumentError(
-                f"user '{user}' cannot be looked up: container '{self.id}' has no snapshot; give uid:gid"
-            )
-        if self._session.fifo_dir is None:
-            raise InvalidArgumentError(
-                f"user '{user}' cannot be looked up: containerd is on another host; give uid:gid"
-            )
-        mounts = await self._session.services.snapshotter(snapshotter).mounts(key)
-        with open_rootfs(mounts) as rootfs:
-            return process_for_exec(
-                spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal, rootfs=rootfs
-            )
+        return self._freezer.frozen()
 
     async def _undo_exec(self, record: ExitRecord, opened: OpenStdio) -> None:
         try:
@@ -308,16 +235,3 @@ class Task(Process):
         finally:
             self._session.exits.discard(record)
             await opened.aclose()
-
-
-def spec_of(container: ContainerInfo) -> Spec:
-    """Return the OCI runtime spec in a container's record.
-
-    :raises InvalidArgumentError: if the record has none, or one that is no JSON object
-    """
-    if container.spec is None:
-        raise InvalidArgumentError(f"container '{container.id}' has no spec")
-    spec = from_json_any(container.spec)
-    if not isinstance(spec, dict):
-        raise InvalidArgumentError(f"the spec of container '{container.id}' is no JSON object")
-    return cast(Spec, spec)

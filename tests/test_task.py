@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from containerd_aio._process.spec import spec_of
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.task import spec_of
 from containerd_aio.types import AnyValue, ContainerInfo, Runtime
 
 SPEC = "types.containerd.io/opencontainers/runtime-spec/1/Spec"

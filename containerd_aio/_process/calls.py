@@ -1,0 +1,99 @@
+"""The calls about one process: its ids go in, and what containerd answers is noted in its exit record."""
+
+from __future__ import annotations
+
+import signal as signals
+
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._refusal import UNENDED, state_named
+from containerd_aio._session import Session
+from containerd_aio.errors import NotFoundError
+from containerd_aio.services.task_records import DeletedProcess
+from containerd_aio.types import ProcessState, Status
+
+_NO_TASK_FORBIDS = UNENDED | {ProcessState.CREATED}
+
+
+class ProcessCalls:
+    """What can be asked of a process, an exec or a container's init."""
+
+    def __init__(self, session: Session, record: ExitRecord) -> None:
+        self.session = session
+        self.record = record
+
+    @property
+    def name(self) -> str:
+        """What the process is called in messages: ``exec 'ps' of container 'web'``."""
+        return str(self.record.key)
+
+    @property
+    def is_exec(self) -> bool:
+        """Whether it is an exec, and not a container's init."""
+        return bool(self.record.key.exec_id)
+
+    def key(self) -> ProcessKey:
+        """Return the ids, as long as they are this process's.
+
+        :raises NotFoundError: once it was deleted, here or by somebody else: they may be another's by now
+        """
+        if self.record.phase is Phase.DELETED:
+            raise NotFoundError(f"{self.name} was deleted", subject=self.name)
+        return self.record.key
+
+    async def status(self) -> Status:
+        """Ask for the state, with the exit status where it is stopped.
+
+        :raises NotFoundError: if the process was deleted
+        """
+        try:
+            answer = await self.session.services.tasks.get(*self.key())
+        except NotFoundError:
+            self.session.exits.missing(self.record)
+            raise
+        self.record.answered(answer)
+        return answer.status
+
+    async def kill(self, number: int, *, all: bool = False) -> None:
+        """Send a signal.
+
+        :raises NotFoundError: if the process has ended
+        :raises FailedPreconditionError: if it is an exec that was not started
+        """
+        container_id, exec_id = self.key()
+        allowed = UNENDED if exec_id else _NO_TASK_FORBIDS
+        ways = {ProcessState.CREATED: "start() it first, or delete() it"}
+        async with state_named(
+            f"signal {number} cannot be sent", self.name, self.status, allowed=allowed, ways=ways
+        ):
+            await self.session.services.tasks.kill(container_id, number, exec_id=exec_id, all=all)
+        if number == signals.SIGKILL:
+            self.record.kill_asked = True  # not before: a shim that died is no kill of ours
+
+    async def delete(self) -> DeletedProcess:
+        """Delete it, whatever its ids stand for now; before a task, its execs are asked for."""
+        container_id, exec_id = self.record.key
+        if exec_id:
+            return await self.session.services.tasks.delete_process(container_id, exec_id)
+        await self.session.exits.ask_execs(container_id)
+        return await self.session.services.tasks.delete(container_id)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Set the size of its terminal.
+
+        :raises FailedPreconditionError: if it is an exec that has ended
+        :raises NotFoundError: if it was deleted
+        """
+        container_id, exec_id = self.key()
+        ways = {ProcessState.STOPPED: "it has ended"}
+        async with state_named(
+            "its terminal cannot be resized", self.name, self.status, allowed=_NO_TASK_FORBIDS, ways=ways
+        ):
+            await self.session.services.tasks.resize_pty(container_id, width, height, exec_id=exec_id)
+
+    async def close_stdin(self) -> None:
+        """Have the shim close its own writer of stdin.
+
+        :raises NotFoundError: if it was deleted
+        """
+        container_id, exec_id = self.key()
+        await self.session.services.tasks.close_io(container_id, exec_id=exec_id)
