@@ -10,6 +10,7 @@ from containerd_aio.errors import (
     AbortedError,
     AlreadyExistsError,
     CancelledByServerError,
+    CheckpointFailedError,
     ClientClosedError,
     ConflictError,
     ConnectionLostError,
@@ -40,6 +41,8 @@ from containerd_aio.process import Process
 from containerd_aio.stdio import attach, inherit, log_binary, log_file, log_uri, null, pipes, streams
 from containerd_aio.task import Task
 from containerd_aio.types import (
+    CheckpointOptions,
+    CheckpointSupport,
     Chunk,
     Completed,
     ExitStatus,
@@ -54,6 +57,9 @@ __all__ = [
     "AbortedError",
     "AlreadyExistsError",
     "CancelledByServerError",
+    "CheckpointFailedError",
+    "CheckpointOptions",
+    "CheckpointSupport",
     "Chunk",
     "Client",
     "ClientClosedError",

@@ -30,7 +30,15 @@ from containerd_aio.spec import (
     open_rootfs,
 )
 from containerd_aio.spec.rootfs import Rootfs, UnreadableRootfs
-from containerd_aio.types import AnyValue, ContainerInfo, ImageConfig, Mount, RuncOptions, Runtime
+from containerd_aio.types import (
+    AnyValue,
+    ContainerInfo,
+    Descriptor,
+    ImageConfig,
+    Mount,
+    RuncOptions,
+    Runtime,
+)
 from containerd_aio.types.identifier import check_identifier
 from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
@@ -48,6 +56,8 @@ class NewContainer:
     snapshotter: str | None = None
     runtime: str | None = None
     runtime_options: RuncOptions | AnyValue | None = None
+    layer: Descriptor | None = None
+    """What goes over the image's files, from a checkpoint."""
 
     def __post_init__(self) -> None:
         check_identifier("container id", self.id)
@@ -110,6 +120,8 @@ async def new_container(session: Session, wanted: NewContainer) -> Container:
     try:
         info = await made.record()
         mounts = None if image is None else await made.snapshot(image, snapshotter)
+        if wanted.layer is not None:
+            await made.files(wanted.layer, mounts or ())
         if not complete:
             spec = _with_rootfs(wanted, session, config, mounts or ())
             info = await session.services.containers.update(replace(info, spec=json_any(SPEC, spec)), "spec")
@@ -159,6 +171,10 @@ class _Made:
         except NotFoundError:
             await image.unpack(snapshotter)
             return await completed(prepare)
+
+    async def files(self, layer: Descriptor, mounts: Sequence[Mount]) -> None:
+        """Write a layer over the files of the snapshot."""
+        await completed(partial(self._services.diff.apply, layer, mounts))
 
     async def undo(self) -> None:
         """Remove it all, last things first; what fails keeps nothing else from being removed."""

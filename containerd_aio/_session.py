@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
+
+import anyio
 
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio.errors import NotFoundError
@@ -17,12 +20,16 @@ class Session:
     """A namespace of a connected client, as containers, tasks, processes and images see it.
 
     ``fifo_dir`` is ``None`` where the daemon is on another host: FIFOs do not reach it, nor do its files.
+    ``checkpoints`` are the locks of containers that are being checkpointed, by their ids.
     """
 
     services: Services
     exits: ExitWatcher
     namespace: str
     fifo_dir: str | None
+    checkpoints: WeakValueDictionary[str, anyio.Lock] = field(
+        default_factory=WeakValueDictionary[str, anyio.Lock]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from containerd_aio._capture import MAX_OUTPUT, captured
+from containerd_aio._checkpoint.restoring import restorable
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
 from containerd_aio._images.importing import import_archive
@@ -273,6 +274,46 @@ class Client:
             snapshotter=snapshotter,
             runtime=runtime,
             runtime_options=runtime_options,
+        )
+        return await new_container(self._session, wanted)
+
+    async def restore(
+        self,
+        id: str,
+        image: Image | str,
+        *,
+        spec: Spec | None = None,
+        rw: bool = True,
+        runtime: bool = True,
+        trusted: bool = False,
+    ) -> Container:
+        """Make a container out of a checkpoint: its image's files, what was changed in them, its spec and runtime.
+
+        ``container.new_task(checkpoint=image)`` then makes its processes go on from where they were. ``spec``
+        stands in place of the checkpoint's; ``rw=False`` leaves the changed files out, ``runtime=False`` takes the
+        namespace's runtime. The container gets a cgroup of its own id. If it fails or is cancelled, nothing is left.
+
+        Anybody can write a checkpoint: what its spec or its runtime's options want beyond what a container has by
+        default (hooks, devices, host binds and namespaces, capabilities, another runtime) is refused, unless
+        ``trusted``. That says nothing of the memory.
+
+        :raises InvalidArgumentError: if the image is no checkpoint, or wants too much: all of it is listed
+        :raises AlreadyExistsError: if there is a container of that id
+        :raises FailedPreconditionError: if the image below the checkpoint is another one by now
+        :raises NotFoundError: if there is no image of that name, or a part of it is gone
+        """
+        if isinstance(image, str):
+            image = await self.image(image)
+        check_identifier("container id", id)
+        found = await restorable(self._session, id, image, spec=spec, rw=rw, runtime=runtime, trusted=trusted)
+        wanted = NewContainer(
+            id=id,
+            image=found.image,
+            spec=found.spec,
+            layer=found.layer,
+            snapshotter=found.snapshotter,
+            runtime=found.runtime,
+            runtime_options=found.runtime_options,
         )
         return await new_container(self._session, wanted)
 

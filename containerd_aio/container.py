@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from containerd_aio._checkpoint.memory import LIVING
+from containerd_aio._checkpoint.origin import origin_of
+from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._opening import open_stdio
 from containerd_aio._process.loading import load
@@ -30,7 +34,7 @@ from containerd_aio.image import Image
 from containerd_aio.spec import Spec
 from containerd_aio.stdio import OpenStdio, Stdio, null
 from containerd_aio.task import Task
-from containerd_aio.types import AnyValue, ContainerInfo, Mount, RuncOptions, TaskEndpoint
+from containerd_aio.types import AnyValue, CheckpointOptions, ContainerInfo, Mount, RuncOptions, TaskEndpoint
 
 
 class Container:
@@ -108,6 +112,7 @@ class Container:
         self,
         *,
         stdio: Stdio | None = None,
+        checkpoint: Image | os.PathLike[str] | None = None,
         rootfs: Sequence[Mount] = (),
         options: RuncOptions | AnyValue | None = None,
         runtime_path: str | None = None,
@@ -121,16 +126,26 @@ class Container:
         place of that of the container's runtime; with ``endpoint`` the task of a container in a sandbox goes to
         the shim of that. If cancelled, nothing is left behind.
 
+        With ``checkpoint``, the processes go on from there when it is started, and the pid is known only then:
+        from the memory in an image that ``checkpoint()`` made, or from the directory (a ``Path`` on containerd's
+        host) that ``checkpoint_to()`` wrote. Their files must be as they were: use ``client.restore()``, or the
+        container of old. Root's own tool restores what a checkpoint says, so take one only from whom you trust.
+
         :raises StartFailedError: if the runtime cannot make the process; the message has its reason
         :raises AlreadyExistsError: if the container has a task
         :raises InvalidArgumentError: if the container's options are not runc's, and ``options`` are; for ``endpoint``,
-            if the container is in no sandbox
+            if the container is in no sandbox; for ``checkpoint``, if it has no memory, or that of processes with a
+            terminal and ``stdio`` has none, or the other way round
         :raises NotImplementedByServerError: for ``endpoint``, before containerd 2.0
         :raises ConnectionLostError: if containerd cannot be reached
         """
         stdio = stdio or null()
-        options = await self._task_options(options, endpoint)
         spec = spec_of(self._info)
+        origin = await origin_of(
+            self._session, checkpoint, terminal=bool(spec.get("process", {}).get("terminal"))
+        )
+        origin.check_terminal(stdio.terminal, container_id=self.id)
+        options = await self._task_options(origin.laid_over(options), endpoint)
         mounts = [*_labelled(await self._rootfs(), spec), *rootfs]
         root = spec.get("root", {}).get("path", "")
         if not mounts and not root.startswith("/"):
@@ -151,6 +166,7 @@ class Container:
                 stdout=opened.stdout_path,
                 stderr=opened.stderr_path,
                 terminal=opened.terminal,
+                checkpoint=origin.memory,
                 options=options,
                 runtime_path=runtime_path or "",
                 endpoint=endpoint,
@@ -181,6 +197,46 @@ class Container:
             stdio,
             lambda record, opened: Task(self._session, record, opened, owned=False, container=self._info),
         )
+
+    async def checkpoint(
+        self,
+        ref: str,
+        *,
+        image: bool = True,
+        task: bool = True,
+        rw: bool = True,
+        runtime: bool = True,
+        exit: bool = False,
+        options: CheckpointOptions | None = None,
+    ) -> Image:
+        """Store the container's state as the image ``ref``, for ``client.restore()``, and return that.
+
+        It has the container's spec, and what is asked for: ``image``, what it was made from; ``task``, the memory of
+        its processes, as ``task.checkpoint()`` does it, with ``options``; ``rw``, what it changed in the files of
+        the image; ``runtime``, the runtime and its options. With ``exit`` the processes end with it. A task that
+        runs is frozen meanwhile, in each case. If it fails or is cancelled, it is as ``task.checkpoint()`` says.
+
+        :raises FailedPreconditionError: if there is no task that runs or is paused, no image, no snapshot
+        :raises AlreadyExistsError: if there is an image of that name
+        :raises CheckpointFailedError: if CRIU could not do it; the message has its reason
+        """
+        options = options or CheckpointOptions()
+        return await take_checkpoint(
+            self._session,
+            self.id,
+            await self._living_task(needed=task),
+            ref=ref,
+            parts=Parts(image=image, memory=task, files=rw, runtime=runtime),
+            options=replace(options, exit=exit or options.exit),
+        )
+
+    async def _living_task(self, *, needed: bool) -> Task | None:
+        """Return the task; without one, or where it need not be frozen, ``None``."""
+        try:
+            task = await self.task()
+        except NotFoundError:
+            return None
+        return task if needed or (await task.status()).state in LIVING else None
 
     async def delete(self, *, snapshot: bool = True) -> None:
         """Remove the container from containerd, and with ``snapshot`` its files.

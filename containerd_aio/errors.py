@@ -13,6 +13,7 @@
   * ``ClientClosedError``                    the client was closed under the call
   * ``ProcessLostError``                     how a process ended can no longer be learned
   * ``StartFailedError``                     the runtime could not start the process
+  * ``CheckpointFailedError``                CRIU could not take the state of a task
   * ``EventsLostError``                      the reader lagged and events were dropped
   * ``OutputTooLargeError``                  ``run()`` met more output than it may keep
   * ``ProcessFailedError``                   raised only by ``check()``: ``.exit_status``, ``.stderr``
@@ -132,6 +133,13 @@ class ProcessLostError(ContainerdError):
 
 class StartFailedError(ContainerdError):
     """The runtime could not create or start the process: no such binary, no permission."""
+
+
+class CheckpointFailedError(ContainerdError):
+    """The state of a task could not be taken: CRIU is missing, or gave up; the message has its reason.
+
+    The task is as it was, unless the message says that it has ended.
+    """
 
 
 class EventsLostError(ContainerdError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from containerd_aio._capture import MAX_OUTPUT, captured
+from containerd_aio._checkpoint.directory import checkpoint_to_directory
+from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._opening import open_stdio
 from containerd_aio._process.freezer import Freezer
@@ -19,12 +22,20 @@ from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS, json_any
 from containerd_aio.errors import InvalidArgumentError, UnavailableError, UnknownError
 from containerd_aio.filters import where
+from containerd_aio.image import Image
 from containerd_aio.process import Process
 from containerd_aio.spec import Spec
 from containerd_aio.spec.schema import LinuxResources
 from containerd_aio.spec.schema import Process as ProcessSpec
 from containerd_aio.stdio import OpenStdio, Stdio, null, pipes
-from containerd_aio.types import Completed, ContainerInfo, Metrics, ProcessInfo, ProcessState
+from containerd_aio.types import (
+    CheckpointOptions,
+    Completed,
+    ContainerInfo,
+    Metrics,
+    ProcessInfo,
+    ProcessState,
+)
 from containerd_aio.types.identifier import check_identifier
 
 _TAKES_EXECS = frozenset({ProcessState.CREATED, ProcessState.RUNNING})
@@ -226,6 +237,42 @@ class Task(Process):
         :raises FailedPreconditionError: if the task does not run
         """
         return self._freezer.frozen()
+
+    async def checkpoint(self, ref: str | None = None, *, options: CheckpointOptions | None = None) -> Image:
+        """Store the task's memory, and what its container changed in the files, as the image ``ref``; return that.
+
+        ``client.restore()`` makes a container from it, and ``container.new_task(checkpoint=image)`` its processes,
+        which go on from where they were. It needs CRIU where containerd is: ``client.checkpoint_support()`` tells.
+        Without ``ref`` the name is a new one, ``containerd.io/checkpoint/<id>:<time>``. The task is frozen
+        meanwhile, and afterwards in the state that it was in, or dead with ``CheckpointOptions(exit=True)``.
+
+        If it fails or is cancelled, there is no image, and the task is as it was. CRIU is given 15 s to come to its
+        end; a task that has ended by then, by ``exit``, has its image all the same.
+
+        :raises FailedPreconditionError: if the task neither runs nor is paused; if its container has no image or no
+            snapshot
+        :raises AlreadyExistsError: if there is an image of that name
+        :raises CheckpointFailedError: if CRIU could not do it; the message has its reason
+        """
+        return await take_checkpoint(
+            self._session, self.id, self, ref=ref, parts=Parts(), options=options or CheckpointOptions()
+        )
+
+    async def checkpoint_to(
+        self, path: str | os.PathLike[str], *, options: CheckpointOptions | None = None
+    ) -> None:
+        """Have CRIU write the task's memory to a directory of containerd's host, without the files.
+
+        ``path`` is absolute; the directory is empty, or absent in one that is there.
+        ``container.new_task(checkpoint=Path(path))`` goes on from there, in this container: its files must be as
+        they are now. Cancelling is as with ``checkpoint()``.
+
+        :raises InvalidArgumentError: if the path is not absolute, or cannot be a directory
+        :raises AlreadyExistsError: if the directory is not empty
+        :raises FailedPreconditionError: if the task neither runs nor is paused
+        :raises CheckpointFailedError: if CRIU could not do it; the message has its reason
+        """
+        await checkpoint_to_directory(self._session, self.id, self, path, options or CheckpointOptions())
 
     async def _undo_exec(self, record: ExitRecord, opened: OpenStdio) -> None:
         try:

@@ -19,6 +19,7 @@ DOCKER_LAYER_GZIP: Final = DOCKER_LAYER + ".gzip"
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS: Final = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+LAYERS: Final = frozenset({OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, DOCKER_LAYER, DOCKER_LAYER_GZIP})
 
 _KEPT_ELSEWHERE = (
     "application/vnd.oci.image.layer.nondistributable.",

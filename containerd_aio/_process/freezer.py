@@ -51,7 +51,10 @@ class Freezer:
     async def thaw_if_frozen(self) -> None:
         """Thaw the task if it is frozen; that it has ended or thawed meanwhile is no error."""
         try:
-            if (await self._calls.status()).state in FROZEN:
+            state = (await self._calls.status()).state
+            while state is ProcessState.UNKNOWN:  # after 2 s: the shim is at a checkpoint that was given up
+                state = (await self._calls.status()).state
+            if state in FROZEN:
                 await self.thaw()
         except (NotFoundError, FailedPreconditionError):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from containerd_aio._criu_log import with_criu_reasons
 from containerd_aio._exits.record import Phase
 from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.ending import Ending
@@ -102,7 +103,8 @@ class Starting:
                 return (
                     None if again else state_refused(_WHAT, self._calls.name, state, ways=_WAYS, answer=error)
                 )
-            failure = await self._refused_by_task(error) or start_failed(self._record.key, error)
+            told = with_criu_reasons(error, local=self._session.fifo_dir is not None)
+            failure = await self._refused_by_task(error) or start_failed(self._record.key, told)
         self._record.start_failed(failure)
         await self._stdio.aclose()
         return failure

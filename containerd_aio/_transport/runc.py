@@ -6,9 +6,18 @@ repeat what its container has. The Go client up to 2.0 forgot that, and lost the
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+from containerd_aio._api.containerd.runc.v1 import CheckpointOptions as CheckpointMessage
 from containerd_aio._api.containerd.runc.v1 import Options
 from containerd_aio._transport import typeurl
-from containerd_aio.types import AnyValue, RuncOptions, TaskEndpoint
+from containerd_aio._transport.codec import encode
+from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.types import AnyValue, CheckpointOptions, RuncOptions, TaskEndpoint
+
+# How the cgroup is made, who owns the pipes, which keyring: nothing of it reaches beyond the container.
+_HARMLESS: Final = ("systemd_cgroup", "no_new_keyring", "io_uid", "io_gid")
 
 
 def runc_options(
@@ -32,3 +41,28 @@ def runc_options(
 def takes_runc_options(value: AnyValue | None) -> bool:
     """Tell whether these are a runc shim's options, or none, so that they could be."""
     return value is None or value.type_url.rpartition("/")[2] == typeurl.type_url(Options)
+
+
+def checkpoint_options(options: CheckpointOptions, *, image_path: str = "") -> AnyValue:
+    """Return how a task is to be checkpointed; with ``image_path`` into that directory of containerd's host."""
+    given: dict[str, Any] = {**asdict(options), "empty_namespaces": list(options.empty_namespaces)}
+    return typeurl.pack(CheckpointMessage(**given, image_path=image_path))
+
+
+def beyond_default_options(value: AnyValue) -> list[str]:
+    """Return what options that somebody else wrote do beyond what is harmless, each in a few words.
+
+    A binary, a directory or a cgroup of their choice is run, written or joined by the shim, which is root on the
+    host; so is ``criu_path``, which containerd dropped and old shims still know.
+    """
+    if not takes_runc_options(value):
+        return [f"runtime options {value.type_url}"]
+    try:
+        message = typeurl.unpack(value, Options)
+    except InvalidArgumentError:
+        return ["malformed runtime options"]
+    harmless = Options(**{name: getattr(message, name) for name in _HARMLESS})
+    if encode(harmless) == encode(message):
+        return []
+    names = [it.name for it in fields(message) if message.is_set(it.name) and it.name not in _HARMLESS]
+    return [f"runtime option {name}" for name in names] or ["unknown runtime options"]

@@ -11,6 +11,7 @@ import json
 from typing import Final, TypeVar
 
 from containerd_aio._api._message import Message
+from containerd_aio._api.google.protobuf import Any as ProtoAny
 from containerd_aio._transport.codec import DecodeError, decode, encode
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue
@@ -76,6 +77,25 @@ def message_class(url: str) -> type[Message] | None:
         if isinstance(candidate, type) and issubclass(candidate, Message) and type_url(candidate) == name:
             return candidate
     return None
+
+
+def to_bytes(value: AnyValue) -> bytes:
+    """Return a value with its type as bytes: an encoded ``google.protobuf.Any``, which containerd stores in blobs."""
+    return encode(ProtoAny(type_url=value.type_url, value=value.value))
+
+
+def from_bytes(data: bytes) -> AnyValue:
+    """Return the value with its type that ``to_bytes()`` made.
+
+    :raises InvalidArgumentError: if these bytes are none
+    """
+    try:
+        message = decode(ProtoAny, data)
+    except (DecodeError, UnicodeError) as exc:
+        raise InvalidArgumentError(f"this is no value with its type: {exc}") from exc
+    if not message.type_url:
+        raise InvalidArgumentError("this is no value with its type: it names none")
+    return AnyValue(message.type_url, message.value)
 
 
 def json_any(url: str, document: object) -> AnyValue:

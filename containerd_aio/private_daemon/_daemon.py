@@ -12,6 +12,7 @@ import logging
 import os
 import uuid
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -60,7 +61,8 @@ class PrivateDaemon:
 
     ``containerd`` is a name on PATH, or a path, whose directory is then searched first for the shim, too.
     ``root`` keeps images and snapshots in a directory that is not removed. ``config`` is TOML text that is
-    added to the configuration; paths in it do not count. Needs root, containerd and runc.
+    added to the configuration; paths in it do not count. ``env`` is added to the environment of this process for
+    it: a ``PATH`` in it decides where containerd, runc and CRIU are found. Needs root, containerd and runc.
 
     Two daemons share runc's state and the cgroup ``/<namespace>/<id>``: the same namespace and id on a second
     daemon kills the first one's container. So each daemon has a ``namespace`` of its own, and ``client()``
@@ -73,8 +75,10 @@ class PrivateDaemon:
         containerd: str = "containerd",
         root: str | os.PathLike[str] | None = None,
         config: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._containerd = containerd
+        self._env = dict(env or {})
         self._given_root = None if root is None else Path(root).absolute()
         self._config = config
         self._namespace = f"aio-{uuid.uuid4().hex[:12]}"
@@ -156,7 +160,7 @@ class PrivateDaemon:
                 "a private containerd needs root, for mounts and cgroups: run this with sudo, or use a "
                 "containerd that runs already: Client(address)"
             )
-        Binaries.find(self._containerd)
+        Binaries.find(self._containerd, self._environment())
         await to_the_end(_remove_abandoned)
         self._home = Home.make(root=self._given_root)
         self._owner = os.getpid()
@@ -190,10 +194,11 @@ class PrivateDaemon:
             if self._process.running and not self._process.killed:
                 raise RuntimeError("this private containerd runs already")
             await self._process.wait()
-        binaries = Binaries.find(self._containerd)
+        environment = self._environment()
+        binaries = Binaries.find(self._containerd, environment)
         config = write_config(home, self._config)
         with home.log.open("ab") as log:
-            self._process = ChildProcess(spawn(binaries, home, config, log))
+            self._process = ChildProcess(spawn(binaries, home, config, log, environment))
         await self._until_ready(self._process)
 
     async def stop(self) -> None:
@@ -210,6 +215,9 @@ class PrivateDaemon:
         self._entered()
         if self._process is not None:
             self._process.kill()
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self._env}
 
     def _entered(self) -> Home:
         if self._home is None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -31,18 +32,20 @@ if os.getppid() == int(sys.argv[1]):  # else it ended before prctl
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """The containerd to start, and the PATH on which it finds its shim and runc."""
+    """The containerd to start, and the PATH on which it finds its shim and runc (and CRIU)."""
 
     containerd: str
     path: str
 
     @classmethod
-    def find(cls, containerd: str) -> Binaries:
+    def find(cls, containerd: str, environment: Mapping[str, str] | None = None) -> Binaries:
         """``containerd`` is a name on PATH, or a path: then its directory comes first in the daemon's PATH.
+        ``environment`` is by default that of this process.
 
         :raises FileNotFoundError: if containerd, its shim or runc is missing; the message tells what to install
         """
-        directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        environment = os.environ if environment is None else environment
+        directories = environment.get("PATH", os.defpath).split(os.pathsep)
         if os.sep in containerd:
             directories.insert(0, os.path.dirname(os.path.abspath(containerd)))
         path = os.pathsep.join(dict.fromkeys((*directories, *SYSTEM_DIRECTORIES)))
@@ -99,7 +102,13 @@ def _toml_string(path: Path) -> str:
     return json.dumps(os.fspath(path))
 
 
-def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def spawn(
+    binaries: Binaries,
+    home: Home,
+    config: Path,
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     """Start containerd in a session of its own; it is killed when the calling thread ends.
 
     Its own session keeps the terminal's Ctrl-C from it, which would end it before the containers.
@@ -115,16 +124,16 @@ def spawn(binaries: Binaries, home: Home, config: Path, log: IO[bytes]) -> subpr
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd="/",
-        env=_environment(binaries, home),
+        env=_environment(binaries, home, os.environ if environment is None else environment),
         start_new_session=True,
     )
 
 
-def _environment(binaries: Binaries, home: Home) -> dict[str, str]:
-    environment = dict(os.environ)
+def _environment(binaries: Binaries, home: Home, environment: Mapping[str, str]) -> dict[str, str]:
+    own = dict(environment)
     # systemd's notification socket is for the process that it started
-    environment.pop("NOTIFY_SOCKET", None)
+    own.pop("NOTIFY_SOCKET", None)
     # where containerd 1.x and 2.x leave the files of a checkpoint that they restored (issue 10166)
-    environment["TMPDIR"] = environment["XDG_RUNTIME_DIR"] = os.fspath(home.temporary)
-    environment["PATH"] = binaries.path
-    return environment
+    own["TMPDIR"] = own["XDG_RUNTIME_DIR"] = os.fspath(home.temporary)
+    own["PATH"] = binaries.path
+    return own

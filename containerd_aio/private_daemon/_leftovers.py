@@ -49,6 +49,8 @@ def remove_leftovers(home: Home, namespaces: Iterable[str] = ()) -> list[str]:
     left = _kill_all(home, own)
     left += unmount_below(home.path)
     left += unmount_below(home.root / "tmpmounts")
+    for namespace in own:  # a restore that was killed leaves its rootfs mounted there (runc 1.1)
+        left += unmount_below(_containers.RUNC_STATES / namespace)
     _remove_shim_sockets(home, logged)
     made = list(runc_containers(home.state))
     left += _remove_runc_states(made, own, used)

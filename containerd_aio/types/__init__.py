@@ -1,6 +1,7 @@
 """The words: frozen records that services take and return. No I/O, and nothing generated."""
 
 from containerd_aio.types.any import AnyValue
+from containerd_aio.types.checkpoint import CheckpointOptions, CheckpointSupport
 from containerd_aio.types.container import ContainerInfo, Runtime
 from containerd_aio.types.content import ContentInfo, IngestStatus
 from containerd_aio.types.descriptor import Descriptor, Platform
@@ -36,6 +37,8 @@ from containerd_aio.types.snapshot import SnapshotInfo, SnapshotKind, SnapshotUs
 
 __all__ = [
     "AnyValue",
+    "CheckpointOptions",
+    "CheckpointSupport",
     "Chunk",
     "Completed",
     "ContainerInfo",

@@ -1,0 +1,89 @@
+"""The memory of a task: what CRIU writes of it, seen to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from containerd_aio._checkpoint.index import CONFIG, MEMORY
+from containerd_aio._checkpoint.unique_spec import found_after_all, held_digests
+from containerd_aio._criu_log import with_criu_reasons
+from containerd_aio._refusal import state_named
+from containerd_aio._session import Session
+from containerd_aio._transport.runc import checkpoint_options
+from containerd_aio.errors import AlreadyExistsError, CheckpointFailedError, NotFoundError, UnknownError
+from containerd_aio.types import CheckpointOptions, ContainerInfo, Descriptor, ProcessState, Status
+
+LIVING: Final = frozenset({ProcessState.RUNNING, ProcessState.PAUSING, ProcessState.PAUSED})
+"""The states of a task that has a memory to be written."""
+
+
+async def write_memory(
+    session: Session,
+    info: ContainerInfo,
+    options: CheckpointOptions,
+    *,
+    lease_id: str,
+    status: Callable[[], Awaitable[Status]],
+) -> tuple[Descriptor, Descriptor | None]:
+    """Have the state of a container's task written to the content store; return CRIU's tar, and the spec's blob.
+
+    :raises FailedPreconditionError: if the task does not run
+    :raises CheckpointFailedError: if CRIU could not do it, or nothing of it is there
+    """
+    services = session.services
+    before = await held_digests(services, lease_id)
+    try:
+        parts = await call_criu(session, info.id, options, status=status)
+    except AlreadyExistsError:
+        parts = await found_after_all(services, info, lease_id, before)
+        if not parts:
+            raise
+    by_type = {part.media_type: part for part in parts}
+    memory = by_type.get(MEMORY)
+    if memory is None or not await _is_stored(session, memory):
+        raise CheckpointFailedError(
+            f"containerd has written no memory of task '{info.id}'", subject=f"task '{info.id}'"
+        )
+    return memory, by_type.get(CONFIG)
+
+
+async def call_criu(
+    session: Session,
+    container_id: str,
+    options: CheckpointOptions,
+    *,
+    status: Callable[[], Awaitable[Status]],
+    image_path: str = "",
+) -> list[Descriptor]:
+    """Call Tasks.Checkpoint, and say what went wrong in it.
+
+    :raises FailedPreconditionError: if the task does not run
+    :raises CheckpointFailedError: if CRIU could not do it
+    """
+    name = f"task '{container_id}'"
+    try:
+        async with state_named("it cannot be checkpointed", name, status, allowed=LIVING):
+            return await session.services.tasks.checkpoint(
+                container_id, options=checkpoint_options(options, image_path=image_path)
+            )
+    except UnknownError as error:
+        raise _failed(session, name, error) from error
+
+
+async def _is_stored(session: Session, part: Descriptor) -> bool:
+    try:
+        return (await session.services.content.info(part.digest)).size == part.size > 0
+    except NotFoundError:
+        return False
+
+
+def _failed(session: Session, name: str, error: UnknownError) -> CheckpointFailedError:
+    told = with_criu_reasons(error, local=session.fifo_dir is not None)
+    reason = told.server_message.removesuffix(": unknown")
+    return CheckpointFailedError(
+        f"{name} could not be checkpointed: {reason} (client.checkpoint_support() tells whether it can be here)",
+        method=error.method,
+        subject=error.subject,
+        server_message=error.server_message,
+    )

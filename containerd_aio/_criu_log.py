@@ -1,0 +1,51 @@
+"""Why CRIU gave up: the runtime says no more than that it did, and where CRIU's log is."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from containerd_aio.errors import ContainerdError, UnknownError
+
+# "log file: /…/restore.log" (runc), "… path= /…/criu-dump.log: unknown" (the shim, which keeps a copy there).
+_PATH: Final = re.compile(r"(?:log file: |path= )(/\S+?\.log)")
+_LINE: Final = re.compile(r"(?:\([0-9.]+\) )?(?: *\d+: )?Error \([^)]*\): (.*)")
+_TAIL: Final = 256 * 1024
+_LINES: Final = 4
+# What CRIU 4 says in each log, also where all goes well.
+_HARMLESS: Final = ("rlimit: Can't setup",)
+
+
+def criu_reasons(message: str) -> list[str]:
+    """Return what CRIU's log says is wrong, the first things first; none where the log cannot be read here.
+
+    ``message`` is containerd's answer, which names the log. The log goes with the task's directory: read it before
+    the task is deleted.
+    """
+    found = _PATH.search(message)
+    if found is None:
+        return []
+    try:
+        with open(found[1], "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL))
+            text = log.read(_TAIL).decode(errors="replace")
+    except OSError:
+        return []
+    lines = (match[1] for line in text.splitlines() if (match := _LINE.match(line.strip())))
+    wanted = dict.fromkeys(line for line in lines if not line.startswith(_HARMLESS))
+    return list(wanted)[:_LINES]
+
+
+def with_criu_reasons(error: ContainerdError, *, local: bool) -> ContainerdError:
+    """Return the error, with what CRIU's log says in its message; ``local``: containerd is on this host."""
+    reasons = criu_reasons(error.server_message) if local else []
+    if not reasons or not isinstance(error, UnknownError):
+        return error
+    said = f"; CRIU says: {'; '.join(reasons)}"
+    return UnknownError(
+        f"{error}{said}",
+        method=error.method,
+        subject=error.subject,
+        server_message=error.server_message.removesuffix(": unknown") + said,
+    )
