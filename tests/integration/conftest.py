@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -50,7 +50,7 @@ def cannot_run(reason: str) -> NoReturn:
 
 
 @asynccontextmanager
-async def private_daemon(**options: str) -> AsyncIterator[PrivateDaemon]:
+async def private_daemon(**options: Any) -> AsyncIterator[PrivateDaemon]:
     """A daemon of which nothing may be left at the end; a skipped test where this machine cannot run one."""
     daemon = PrivateDaemon(**options)
     try:
@@ -80,24 +80,46 @@ async def daemon_of_its_own() -> AsyncIterator[PrivateDaemon]:
         yield daemon
 
 
-@pytest.fixture(scope="session")
-def containerd_versions() -> Mapping[str, str]:
-    """The path of a containerd of each other version, as ``{"1.7": "/.../bin/containerd"}``.
+def fetched(what: str) -> Path:
+    """The directory that ``containerd_fetch.sh`` has filled with a containerd, or with CRIU.
 
-    They are fetched once into ``$CONTAINERD_AIO_TEST_CACHE``, else into the user's cache directory.
+    That is done once, in ``$CONTAINERD_AIO_TEST_CACHE``, else in the user's cache directory.
     """
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     directory = os.environ.get("CONTAINERD_AIO_TEST_CACHE") or os.path.join(cache, "containerd-aio")
+    path = Path(directory, what)
+    path.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([FETCH, path, what], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        cannot_run(f"cannot fetch {what}: {done.stderr.strip()}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def containerd_versions() -> Mapping[str, str]:
+    """The path of a containerd of each other version, as ``{"1.7": "/.../bin/containerd"}``."""
     found = {}
     for suite in ("trixie", "forky"):
-        path = Path(directory, suite)
-        path.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([FETCH, path, suite], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            cannot_run(f"cannot fetch the containerd of Debian {suite}: {done.stderr.strip()}")
+        path = fetched(suite)
         release = ".".join((path / "VERSION").read_text().split(".")[:2])
         found[release] = os.fspath(path / "bin" / "containerd")
     return found
+
+
+@pytest.fixture(scope="session")
+def criu() -> Mapping[str, str]:
+    """The environment in which a daemon finds a CRIU that works on this kernel, for ``PrivateDaemon(env=...)``.
+
+    Debian 12's own does not on Linux 6.
+    """
+    return {"PATH": f"{fetched('criu') / 'bin'}:{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="session")
+async def criu_daemon(anyio_backend: object, criu: Mapping[str, str]) -> AsyncIterator[PrivateDaemon]:
+    """As ``daemon``, with CRIU. A file whose tests take checkpoints has it for its ``daemon``."""
+    async with private_daemon(containerd=CONTAINERD, env=criu) as daemon:
+        yield daemon
 
 
 @pytest.fixture
