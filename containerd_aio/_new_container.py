@@ -24,6 +24,7 @@ from containerd_aio.spec import (
     Spec,
     SpecContext,
     SpecOption,
+    args,
     compose,
     default_spec,
     image_config,
@@ -63,10 +64,8 @@ class NewContainer:
         check_identifier("container id", self.id)
         if isinstance(self.args, str | bytes):
             raise InvalidArgumentError(f"args is a list of strings, not one string: [{self.args!r}]")
-        if self.image is None and self.spec is None:
-            raise InvalidArgumentError(
-                f"container '{self.id}' has neither an image nor a spec: give image=, or spec= with a root of yours"
-            )
+        if self.image is None and self.spec is None and not self.options:
+            raise self._rootless()
         if self.spec is not None and self.args is not None:
             raise InvalidArgumentError("args belong into the spec that is given: spec['process']['args']")
 
@@ -87,12 +86,26 @@ class NewContainer:
         options = self.options
         if self.spec is None and config is not None:
             options = (image_config(self.args), *options)
+        elif self.args is not None:
+            options = (args(*self.args), *options)
         spec = compose(*options)(self.spec or default_spec(self.id, namespace), context)
         if not spec.get("process", {}).get("args"):
             raise InvalidArgumentError(
                 f"container '{self.id}' has nothing to run: its image names no command; give args="
             )
+        if (
+            self.image is None
+            and self.spec is None
+            and not spec.get("root", {}).get("path", "").startswith("/")
+        ):
+            raise self._rootless()
         return spec
+
+    def _rootless(self) -> InvalidArgumentError:
+        return InvalidArgumentError(
+            f"container '{self.id}' has neither an image nor a spec: give image=, spec= with a root of yours, or "
+            "the option rootfs_path()"
+        )
 
 
 async def new_container(session: Session, wanted: NewContainer) -> Container:

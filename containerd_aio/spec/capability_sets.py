@@ -1,13 +1,14 @@
 """Capabilities: which of root's powers the process keeps.
 
 The options set the bounding, effective and permitted sets together. The inheritable and ambient sets only ever
-lose: they never keep what the others have lost (the kernel refuses that), and nothing is added to them
-(CVE-2022-24769).
+lose: they never keep what the others have lost (the kernel refuses that), and nothing but `ambient_capabilities`
+adds to them (CVE-2022-24769).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Final, cast
 
 from containerd_aio.spec.arguments import check_text, invalid
@@ -57,6 +58,29 @@ def drop_capabilities(*names: str) -> SpecOption:
     return _option(lambda sets: _filtered(sets, lambda name: name not in unwanted))
 
 
+def ambient_capabilities(*names: str) -> SpecOption:
+    """Let programs that the process runs keep these capabilities though it is not root; none without names.
+
+    They become the ambient set and the inheritable one that it needs, in place of what was there, and are added to
+    the other three, without which the kernel has no ambient ones. Names as for `capabilities`.
+
+    :raises InvalidArgumentError: for a name that is no capability
+    """
+    wanted = capability_names("ambient_capabilities", names)
+    return _option(lambda sets: _with_ambient(sets, wanted))
+
+
+def current_capabilities() -> SpecOption:
+    """Let the process have the capabilities that this process has now, and no others.
+
+    They are read when the option is made, from the kernel of this host. Those that this table does not know yet
+    are left out, since runtimes are told names.
+    """
+    mask = _effective(Path("/proc/thread-self/status").read_text())
+    wanted = [name for number, name in enumerate(ALL_CAPABILITIES) if mask >> number & 1]
+    return _option(lambda sets: only_capabilities(sets, wanted))
+
+
 def capability_names(option: str, names: Iterable[str]) -> list[str]:
     """Return the full names of ``names``, each once, ``"ALL"`` spelled out.
 
@@ -89,6 +113,17 @@ def _with_capabilities(sets: Capabilities, wanted: Iterable[str]) -> Capabilitie
     result["effective"] = list(dict.fromkeys([*(sets.get("effective") or []), *wanted]))
     result["permitted"] = list(dict.fromkeys([*(sets.get("permitted") or []), *wanted]))
     return result
+
+
+def _with_ambient(sets: Capabilities, wanted: list[str]) -> Capabilities:
+    result = _with_capabilities(sets, wanted)
+    result["inheritable"] = wanted.copy()
+    result["ambient"] = wanted.copy()
+    return result
+
+
+def _effective(status: str) -> int:
+    return next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
 
 
 def _filtered(sets: Capabilities, keep: Callable[[str], bool]) -> Capabilities:

@@ -1,91 +1,30 @@
-"""Memory, CPUs and processes: what the container's cgroup allows.
+"""The container's cgroup: where it lies, and how limits come into a spec.
 
-Each limit is checked here against what the kernel takes, since a runtime that is refused by the kernel fails only
-when the task is created, and some values mean something else than they say (a limit of 0 is none at all).
+Limits are merged, so that each option changes its own and keeps the others: sections key by key, lists by what
+their items are about (a device, a size of pages).
 """
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Final
+from typing import Final, TypeAlias, cast
 
-from containerd_aio.spec.arguments import check_integer, check_path, check_text, invalid
+from containerd_aio.spec.arguments import (
+    check_integer,
+    check_mapping,
+    check_path,
+    check_text,
+    invalid,
+)
 from containerd_aio.spec.option import SpecContext, SpecOption
-from containerd_aio.spec.schema import LinuxCPU, LinuxMemory, LinuxResources, Spec
+from containerd_aio.spec.schema import LinuxResources, Spec
 from containerd_aio.spec.sections import linux_of
 
-_PERIOD: Final = 100_000
-_CPU_LIST: Final = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")
+_Object: TypeAlias = dict[str, object]
 
-
-def memory_limit(limit: int) -> SpecOption:
-    """Allow at most ``limit`` bytes of memory.
-
-    :raises InvalidArgumentError: if it is not a positive integer
-    """
-    return _option({"memory": {"limit": check_integer("memory_limit", limit, minimum=1)}})
-
-
-def memory_swap(limit: int) -> SpecOption:
-    """Allow at most ``limit`` bytes of memory and swap together; -1 allows any amount of swap.
-
-    :raises InvalidArgumentError: if it is neither a positive integer nor -1
-    """
-    return _option({"memory": {"swap": _swap("memory_swap", limit)}})
-
-
-def cpu_shares(shares: int) -> SpecOption:
-    """Weigh the container's share of busy CPUs, from 2 to 262144; 1024 is what others have.
-
-    :raises InvalidArgumentError: for a number out of that range
-    """
-    return _option({"cpu": {"shares": _shares("cpu_shares", shares)}})
-
-
-def cpu_quota(quota: int, period: int = _PERIOD) -> SpecOption:
-    """Allow ``quota`` microseconds of CPU time in each ``period`` microseconds; see `cpus`.
-
-    :raises InvalidArgumentError: for a quota under 1000, or a period that is not between 1000 and 1,000,000
-    """
-    cpu: LinuxCPU = {
-        "quota": check_integer("cpu_quota", quota, minimum=1000),
-        "period": check_integer("cpu_quota", period, minimum=1000, maximum=1_000_000),
-    }
-    return _option({"cpu": cpu})
-
-
-def cpus(count: float) -> SpecOption:
-    """Allow as much CPU time as ``count`` CPUs give; 0.5 is half of one.
-
-    :raises InvalidArgumentError: if it is less than 0.01, or no number
-    """
-    return _option({"cpu": _quota("cpus", count)})
-
-
-def cpuset_cpus(cpus: str) -> SpecOption:
-    """Run on these CPUs only: ``"0-3,8"``.
-
-    :raises InvalidArgumentError: if it is no such list
-    """
-    return _option({"cpu": {"cpus": _cpu_list("cpuset_cpus", cpus)}})
-
-
-def cpuset_mems(nodes: str) -> SpecOption:
-    """Take memory from these NUMA nodes only: ``"0-1"``.
-
-    :raises InvalidArgumentError: if it is no such list
-    """
-    return _option({"cpu": {"mems": _cpu_list("cpuset_mems", nodes)}})
-
-
-def pids_limit(limit: int) -> SpecOption:
-    """Allow at most ``limit`` processes and threads.
-
-    :raises InvalidArgumentError: if it is not a positive integer
-    """
-    return _option({"pids": {"limit": check_integer("pids_limit", limit, minimum=1)}})
+_CGROUP_FILE: Final = re.compile(r"[a-z]+(\.[A-Za-z0-9_-]+)+")
 
 
 def cgroup_path(path: str) -> SpecOption:
@@ -98,113 +37,89 @@ def cgroup_path(path: str) -> SpecOption:
     text = check_text("cgroup_path", path)
     if len(text.split(":")) != 3:
         check_path("cgroup_path", text)
-
-    def option(spec: Spec, context: SpecContext) -> Spec:
-        linux = linux_of(spec)
-        linux["cgroupsPath"] = text
-        return {**spec, "linux": linux}
-
-    return option
+    return _placed(lambda context: text)
 
 
-def resources(
-    *,
-    memory: int | None = None,
-    memory_swap: int | None = None,
-    cpus: float | None = None,
-    cpu_shares: int | None = None,
-    cpuset_cpus: str | None = None,
-    cpuset_mems: str | None = None,
-    pids: int | None = None,
-) -> LinuxResources:
-    """Return limits to give to ``task.update()``, each as its option of the same name takes it.
+def namespaced_cgroup() -> SpecOption:
+    """Put the container into the cgroup ``/<namespace>/<id>``, as the default spec has it.
 
-    What is ``None`` is left out, and so stays as it is. ``memory`` and ``memory_swap`` in bytes, ``cpus`` in
-    CPUs, ``pids`` in processes.
-
-    :raises InvalidArgumentError: for a value that its option refuses, or a ``memory_swap`` less than ``memory``
+    For a spec from elsewhere (`from_file`): without a path, or with another container's, two of them would share
+    one cgroup.
     """
-    result: LinuxResources = {}
-    if memory_in := _memory(memory, memory_swap):
-        result["memory"] = memory_in
-    if cpu := _cpu(cpus, cpu_shares, cpuset_cpus, cpuset_mems):
-        result["cpu"] = cpu
-    if pids is not None:
-        result["pids"] = {"limit": check_integer("pids", pids, minimum=1)}
+    return _placed(lambda context: f"/{context.namespace}/{context.container_id}")
+
+
+def pids_limit(limit: int) -> SpecOption:
+    """Allow at most ``limit`` processes and threads.
+
+    :raises InvalidArgumentError: if it is not a positive integer
+    """
+    return limited({"pids": {"limit": check_integer("pids_limit", limit, minimum=1)}})
+
+
+def unified(values: Mapping[str, str | int]) -> SpecOption:
+    """Write ``values`` into files of the cgroup, by name: ``{"memory.high": 2**28}``; cgroup v2 only.
+
+    For what has no option here. The runtime refuses a container with this on a host with cgroup v1.
+
+    :raises InvalidArgumentError: for a name that is no file of a controller (``memory.high``), or an odd value
+    """
+    return limited({"unified": unified_values("unified", values)})
+
+
+def unified_values(option: str, values: object) -> dict[str, str]:
+    """Return ``values`` as the files of a cgroup and what to write into them.
+
+    :raises InvalidArgumentError: as `unified` does
+    """
+    result: dict[str, str] = {}
+    for name, value in check_mapping(option, values).items():
+        # A name with a slash would be another cgroup's file.
+        if not _CGROUP_FILE.fullmatch(check_text(option, name)):
+            raise invalid(option, name, "is not the name of a file such as 'memory.high'")
+        plain = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        result[str(name)] = check_text(option, plain)
     return result
 
 
-def _memory(limit: int | None, swap: int | None) -> LinuxMemory:
-    result: LinuxMemory = {}
-    if limit is not None:
-        result["limit"] = check_integer("memory", limit, minimum=1)
-    if swap is not None:
-        result["swap"] = _swap("memory_swap", swap)
-        if swap != -1 and limit is not None and swap < limit:
-            raise invalid("memory_swap", swap, f"is memory and swap together, and less than memory, {limit}")
-    return result
+def limited(part: LinuxResources) -> SpecOption:
+    """Return the option that sets the limits in ``part`` and keeps all others."""
 
-
-def _cpu(cpus: float | None, shares: int | None, cpu_list: str | None, mems: str | None) -> LinuxCPU:
-    result: LinuxCPU = {}
-    if cpus is not None:
-        result |= _quota("cpus", cpus)
-    if shares is not None:
-        result["shares"] = _shares("cpu_shares", shares)
-    if cpu_list is not None:
-        result["cpus"] = _cpu_list("cpuset_cpus", cpu_list)
-    if mems is not None:
-        result["mems"] = _cpu_list("cpuset_mems", mems)
-    return result
-
-
-def _swap(option: str, limit: int) -> int:
-    value = check_integer(option, limit, minimum=-1)
-    if value == 0:
-        raise invalid(option, limit, "is no limit that can be kept; -1 allows any amount of swap")
-    return value
-
-
-def _shares(option: str, shares: int) -> int:
-    # The kernel moves others into this range, and runc refuses what it then reads back.
-    return check_integer(option, shares, minimum=2, maximum=262_144)
-
-
-def _quota(option: str, count: object) -> LinuxCPU:
-    if not isinstance(count, int | float) or isinstance(count, bool):
-        raise invalid(option, count, "is not a number")
-    # A quota of less than a millisecond is refused by the kernel.
-    if not math.isfinite(count) or not 0.01 <= count <= 1_000_000:
-        raise invalid(option, count, "is not a number of CPUs of 0.01 or more")
-    return {"quota": round(count * _PERIOD), "period": _PERIOD}
-
-
-def _cpu_list(option: str, value: str) -> str:
-    text = check_text(option, value)
-    if not _CPU_LIST.fullmatch(text):
-        raise invalid(option, value, "is not a list such as '0-3,8'")
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if last and int(first) > int(last):
-            raise invalid(option, value, "holds a range that runs backwards")
-    return text
-
-
-def _option(part: LinuxResources) -> SpecOption:
     def option(spec: Spec, context: SpecContext) -> Spec:
         linux = linux_of(spec)
-        linux["resources"] = _merged(linux.get("resources") or {}, part)
+        before = cast("_Object", linux.get("resources") or {})
+        linux["resources"] = cast("LinuxResources", _merged(before, cast("_Object", part)))
         return {**spec, "linux": linux}
 
     return option
 
 
-def _merged(base: LinuxResources, part: LinuxResources) -> LinuxResources:
-    result = deepcopy(base)
-    if "memory" in part:
-        result["memory"] = {**(base.get("memory") or {}), **part["memory"]}
-    if "cpu" in part:
-        result["cpu"] = {**(base.get("cpu") or {}), **part["cpu"]}
-    if "pids" in part:
-        result["pids"] = {**(base.get("pids") or {}), **part["pids"]}
+def _placed(path: Callable[[SpecContext], str]) -> SpecOption:
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        linux = linux_of(spec)
+        linux["cgroupsPath"] = path(context)
+        return {**spec, "linux": linux}
+
+    return option
+
+
+def _merged(base: _Object, part: _Object) -> _Object:
+    result = base.copy()
+    for key, value in part.items():
+        before = base.get(key)
+        if isinstance(value, dict):
+            result[key] = _merged(cast("_Object", before or {}), cast("_Object", value))
+        elif isinstance(value, list):
+            result[key] = _replaced(cast("list[_Object]", before or []), cast("list[_Object]", value))
+        else:
+            result[key] = value
     return result
+
+
+def _replaced(before: list[_Object], items: list[_Object]) -> list[_Object]:
+    subjects = [_subject(each) for each in items]
+    return [*(each for each in before if _subject(each) not in subjects), *deepcopy(items)]
+
+
+def _subject(item: _Object) -> tuple[object, ...]:
+    return (item.get("pageSize"), item.get("major"), item.get("minor"))

@@ -30,6 +30,24 @@ def env_changes(option: str, variables: object) -> Changes:
     return changes
 
 
+def file_changes(option: str, content: bytes) -> Changes:
+    """Return what the lines of a file change: ``NAME=value`` sets, ``NAME`` removes, ``#`` comments.
+
+    :raises InvalidArgumentError: for bytes that are not UTF-8, and for a name that is empty or holds a blank
+    """
+    try:
+        lines = content.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise invalid(option, content, "is not UTF-8") from None
+    kept = [line.removesuffix("\r").lstrip() for line in lines]
+    changes = env_changes(option, [line for line in kept if line and not line.startswith("#")])
+    for name, _ in changes:
+        # `export A=1` belongs into a script of the shell.
+        if any(character.isspace() for character in name):
+            raise invalid(option, name, "is not the name of a variable: it holds a blank")
+    return changes
+
+
 def split_env(items: Iterable[str]) -> Changes:
     """Return what applying ``items`` changes: ``NAME=value`` sets, a bare ``NAME`` removes."""
     pairs = (item.partition("=") for item in items)

@@ -37,15 +37,7 @@ def linux_namespace(kind: str, *, path: str | os.PathLike[str] | None = None) ->
 
     :raises InvalidArgumentError: for a kind that Linux does not have, or a path that is not absolute
     """
-    return _namespace("linux_namespace", kind, path)
-
-
-def network_namespace(path: str | os.PathLike[str]) -> SpecOption:
-    """Join the network namespace at ``path`` (``/run/netns/web``) instead of having a new one.
-
-    :raises InvalidArgumentError: if the path is not absolute
-    """
-    return _namespace("network_namespace", "network", path)
+    return joined_namespace("linux_namespace", kind, path)
 
 
 def hostname(name: str) -> SpecOption:
@@ -75,7 +67,11 @@ def domainname(name: str) -> SpecOption:
     return option
 
 
-def _namespace(option_name: str, kind: str, path: object) -> SpecOption:
+def joined_namespace(option_name: str, kind: str, path: object) -> SpecOption:
+    """Return the option that lists a namespace, for options that are called otherwise.
+
+    :raises InvalidArgumentError: as `linux_namespace` does, in the words of ``option_name``
+    """
     name = _kind(option_name, kind)
     entry: LinuxNamespace = {"type": name}
     if path is not None:

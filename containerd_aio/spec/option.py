@@ -4,6 +4,12 @@ An option is a pure function: it returns a new spec and leaves the one it was gi
 shared between containers, and applied twice. That matters here: an option that has to look into the container's
 root filesystem while there is none yet raises `RootfsNeeded`; the snapshot is then prepared and the whole spec
 built again.
+
+So what an option takes from the host (a device's numbers, a file of variables, a seccomp profile, the capabilities
+of this process) it reads when it is made, once, and from the host that this program runs on. Where containerd runs
+on another one (behind a TLS proxy), that is the wrong host: give numbers and values instead (`device_node`, `env`,
+`seccomp`, `capabilities`). Paths that the runtime uses later (`bind`, `network_namespace`, `hook`, `rootfs_path`)
+are those of containerd's host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is run: arguments, environment, working directory, terminal, limits of the process."""
+"""What is run: arguments, environment, working directory, terminal, and what the kernel grants the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from containerd_aio.spec.arguments import check_integer, check_path, check_text, invalid
-from containerd_aio.spec.environment import Changes, env_changes, merged_env
+from containerd_aio.spec.default import DEFAULT_PATH
+from containerd_aio.spec.environment import Changes, env_changes, file_changes, merged_env, split_env
+from containerd_aio.spec.host import read_file
 from containerd_aio.spec.option import SpecContext, SpecOption
 from containerd_aio.spec.schema import Process, Spec
 from containerd_aio.spec.sections import process_of
@@ -18,6 +20,7 @@ _KNOWN: Final = """
 """
 _RLIMITS: Final = frozenset(_KNOWN.split())
 _UNLIMITED: Final = 2**64 - 1
+_TERMINAL_MAX: Final = 2**16 - 1  # struct winsize of ioctl_tty(2)
 
 
 def args(*command: str) -> SpecOption:
@@ -48,14 +51,23 @@ def env(variables: Mapping[str, str | None] | Iterable[str]) -> SpecOption:
 
     :raises InvalidArgumentError: for a plain ``str``, an empty name, a name with ``=``, or text with a NUL
     """
-    changes = env_changes("env", variables)
+    return _with_env(env_changes("env", variables))
 
-    def option(spec: Spec, context: SpecContext) -> Spec:
-        process = process_of(spec)
-        change_env(process, changes)
-        return {**spec, "process": process}
 
-    return option
+def env_file(path: str | os.PathLike[str]) -> SpecOption:
+    """Do as `env` does with a file of this host: a ``NAME=value`` on each line, or a ``NAME`` to remove.
+
+    Values are taken as they are, quotes too. Empty lines, and those that begin with ``#``, are passed over. The
+    file is read now, not when the container is made.
+
+    :raises InvalidArgumentError: if it cannot be read, is not UTF-8, or holds a line that is no variable
+    """
+    return _with_env(file_changes("env_file", read_file("env_file", path)))
+
+
+def default_path() -> SpecOption:
+    """Set ``PATH`` to what a container of an image without variables has, ``/usr/local/sbin`` … ``/bin``."""
+    return _with_env(split_env([DEFAULT_PATH]))
 
 
 def cwd(path: str | os.PathLike[str]) -> SpecOption:
@@ -82,6 +94,52 @@ def terminal() -> SpecOption:
     def option(spec: Spec, context: SpecContext) -> Spec:
         process = process_of(spec)
         set_terminal(process)
+        return {**spec, "process": process}
+
+    return option
+
+
+def console_size(width: int, height: int) -> SpecOption:
+    """Begin with a terminal of ``width`` and ``height`` characters; ``task.resize()`` changes it later.
+
+    :raises InvalidArgumentError: if one is not between 1 and 65535
+    """
+    columns = check_integer("console_size", width, minimum=1, maximum=_TERMINAL_MAX)
+    rows = check_integer("console_size", height, minimum=1, maximum=_TERMINAL_MAX)
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["consoleSize"] = {"height": rows, "width": columns}
+        return {**spec, "process": process}
+
+    return option
+
+
+def umask(mask: int) -> SpecOption:
+    """Take these permissions from the files that the process makes: ``umask(0o027)``; 0o022 without the option.
+
+    :raises InvalidArgumentError: if it is not between 0 and 0o777
+    """
+    bits = check_integer("umask", mask, minimum=0, maximum=0o777)
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["user"] = {**(process.get("user") or {}), "umask": bits}
+        return {**spec, "process": process}
+
+    return option
+
+
+def oom_score_adj(adjustment: int) -> SpecOption:
+    """Have the process killed sooner (up to 1000) or later (down to -1000) than others when memory runs out.
+
+    :raises InvalidArgumentError: for a number out of that range
+    """
+    score = check_integer("oom_score_adj", adjustment, minimum=-1000, maximum=1000)
+
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        process["oomScoreAdj"] = score
         return {**spec, "process": process}
 
     return option
@@ -133,6 +191,15 @@ def set_terminal(process: Process) -> None:
     process["terminal"] = True
     if not any(item.startswith("TERM=") for item in process.get("env") or []):
         change_env(process, [("TERM", "xterm")])
+
+
+def _with_env(changes: Changes) -> SpecOption:
+    def option(spec: Spec, context: SpecContext) -> Spec:
+        process = process_of(spec)
+        change_env(process, changes)
+        return {**spec, "process": process}
+
+    return option
 
 
 def _limit(value: int) -> int:

@@ -180,6 +180,83 @@ class LinuxHugepageLimit(TypedDict, total=False):
     limit: int
 
 
+class LinuxWeightDevice(TypedDict, total=False):
+    """The weight of one disk."""
+
+    major: int
+    minor: int
+    weight: int
+    leafWeight: int
+
+
+class LinuxThrottleDevice(TypedDict, total=False):
+    """The most that may be read from or written to one disk, in bytes or operations a second."""
+
+    major: int
+    minor: int
+    rate: int
+
+
+class LinuxBlockIO(TypedDict, total=False):
+    """How disks are shared and limited."""
+
+    weight: int
+    leafWeight: int
+    weightDevice: list[LinuxWeightDevice]
+    throttleReadBpsDevice: list[LinuxThrottleDevice]
+    throttleWriteBpsDevice: list[LinuxThrottleDevice]
+    throttleReadIOPSDevice: list[LinuxThrottleDevice]
+    throttleWriteIOPSDevice: list[LinuxThrottleDevice]
+
+
+class LinuxIntelRdt(TypedDict, total=False):
+    """A class of the CPUs' caches and memory bandwidth."""
+
+    closID: str
+    schemata: list[str]
+    l3CacheSchema: str
+    memBwSchema: str
+    enableCMT: bool
+    enableMBM: bool
+
+
+class LinuxSeccompArg(TypedDict, total=False):
+    """A comparison of one argument of a system call."""
+
+    index: int
+    value: int
+    valueTwo: int
+    op: str
+
+
+class LinuxSyscall(TypedDict, total=False):
+    """What happens to some system calls."""
+
+    names: list[str]
+    action: str
+    errnoRet: int
+    args: list[LinuxSeccompArg]
+
+
+class LinuxSeccomp(TypedDict, total=False):
+    """Which system calls the kernel refuses."""
+
+    defaultAction: str
+    defaultErrnoRet: int
+    architectures: list[str]
+    flags: list[str]
+    listenerPath: str
+    listenerMetadata: str
+    syscalls: list[LinuxSyscall]
+
+
+class LinuxTimeOffset(TypedDict, total=False):
+    """How far a clock of a time namespace is ahead of the host's."""
+
+    secs: int
+    nanosecs: int
+
+
 class LinuxResources(TypedDict, total=False):
     """What the container's cgroup allows; also what ``task.update()`` sends."""
 
@@ -187,7 +264,7 @@ class LinuxResources(TypedDict, total=False):
     memory: LinuxMemory
     cpu: LinuxCPU
     pids: LinuxPids
-    blockIO: dict[str, object]
+    blockIO: LinuxBlockIO
     hugepageLimits: list[LinuxHugepageLimit]
     network: dict[str, object]
     rdma: dict[str, dict[str, int]]
@@ -204,14 +281,14 @@ class Linux(TypedDict, total=False):
     cgroupsPath: str
     namespaces: list[LinuxNamespace]
     devices: list[LinuxDevice]
-    seccomp: dict[str, object]
+    seccomp: LinuxSeccomp
     rootfsPropagation: str
     maskedPaths: list[str]
     readonlyPaths: list[str]
     mountLabel: str
-    intelRdt: dict[str, object]
+    intelRdt: LinuxIntelRdt
     personality: dict[str, object]
-    timeOffsets: dict[str, dict[str, int]]
+    timeOffsets: dict[str, LinuxTimeOffset]
 
 
 class Spec(TypedDict, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from containerd_aio.spec.schema import Linux, Mount, Process, Root, Spec
+from containerd_aio.spec.schema import Hooks, Linux, Mount, Process, Root, Spec
 
 
 def process_of(spec: Spec) -> Process:
@@ -20,6 +20,11 @@ def linux_of(spec: Spec) -> Linux:
 def root_of(spec: Spec) -> Root:
     """Return a copy of the root filesystem, empty where the spec has none."""
     return deepcopy(spec.get("root") or {})
+
+
+def hooks_of(spec: Spec) -> Hooks:
+    """Return a copy of the hooks, empty where the spec has none."""
+    return deepcopy(spec.get("hooks") or {})
 
 
 def mounts_of(spec: Spec) -> list[Mount]:

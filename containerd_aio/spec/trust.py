@@ -20,12 +20,14 @@ from containerd_aio.spec.default import (
     MASKED_PATHS,
     READONLY_PATHS,
 )
+from containerd_aio.spec.kernel import is_namespaced
 
 _Object: TypeAlias = dict[str, object]
 
 _SECTIONS: Final = frozenset(schema.Spec.__annotations__)
 _PROCESS: Final = frozenset(schema.Process.__annotations__)
 _CAPABILITIES: Final = frozenset(schema.Capabilities.__annotations__)
+_RLIMIT: Final = frozenset(schema.Rlimit.__annotations__)
 _ROOT: Final = frozenset(schema.Root.__annotations__)
 _MOUNT: Final = frozenset(schema.Mount.__annotations__)
 _LINUX: Final = frozenset(schema.Linux.__annotations__) - {"intelRdt"}
@@ -60,6 +62,9 @@ _MASKED: Final = frozenset(MASKED_PATHS) - {"/sys/devices/virtual/powercap"}
 _READ_ONLY: Final = frozenset(READONLY_PATHS)
 _PROPAGATIONS: Final = (None, "", "private", "rprivate", "slave", "rslave")
 
+# They do what CAP_SYS_NICE does: run before everything else on the host.
+_PRIORITY_LIMITS: Final = frozenset({"RLIMIT_RTPRIO", "RLIMIT_NICE"})
+
 
 class _MalformedError(Exception):
     """A part of the spec is of a type that no spec has there."""
@@ -68,10 +73,12 @@ class _MalformedError(Exception):
 def beyond_default(spec: schema.Spec) -> list[str]:
     """Return what ``spec`` asks for that a default container does not have, each in a few words; empty: nothing.
 
-    That is hooks, devices, binds of host directories, namespaces of the host or of others, capabilities, writable
-    or unmasked parts of /proc and /sys, a root filesystem of its own choice, and whatever is not known. The cgroup
-    is not judged: put the container into its own. Any JSON object may be given; send on what was judged, not the
-    bytes it was decoded from, since decoders differ in what they make of odd ones.
+    That is hooks, devices, binds of host directories, namespaces of the host or of others, capabilities, ambient
+    ones and new privileges, writable or unmasked parts of /proc and /sys, parameters of the host's kernel, an
+    SELinux label, a root filesystem of its own choice, and whatever is not known. A missing seccomp or AppArmor
+    profile is nothing: the default has none. The cgroup and its limits are not judged: put the container into its
+    own. Any JSON object may be given; send on what was judged, not the bytes it was decoded from, since decoders
+    differ in what they make of odd ones.
     """
     found: list[str] = []
     try:
@@ -107,6 +114,17 @@ def _of_process(process: _Object) -> Iterator[str]:
     for name in dict.fromkeys(names):
         if name not in DEFAULT_CAPABILITIES:
             yield f"capability {name}"
+    if sets.get("ambient"):
+        yield "ambient capabilities"
+    if process.get("noNewPrivileges") is not True:
+        yield "new privileges"
+    # Its categories may be those of another container, or its type one that is not confined.
+    if process.get("selinuxLabel"):
+        yield f"selinuxLabel {process.get('selinuxLabel')!r}"
+    for limit in _objects("rlimits", process.get("rlimits")):
+        yield from _unknown("process.rlimits.", limit, _RLIMIT)
+        if limit.get("type") in _PRIORITY_LIMITS and (limit.get("hard"), limit.get("soft")) != (0, 0):
+            yield f"rlimit {limit.get('type')}"
     adjustment = process.get("oomScoreAdj") or 0
     if not isinstance(adjustment, int) or adjustment < 0:
         yield f"oomScoreAdj {adjustment!r}"
@@ -138,8 +156,14 @@ def _of_linux(linux: _Object) -> Iterator[str]:
     for path in sorted(_READ_ONLY - set(_texts("readonlyPaths", linux.get("readonlyPaths")))):
         yield f"writable {path}"
     yield from _unknown("linux.seccomp.", _object("seccomp", linux.get("seccomp")), _SECCOMP)
+    for name in _object("sysctl", linux.get("sysctl")):
+        if not is_namespaced(name):
+            yield f"sysctl {name}"
     resources = _object("resources", linux.get("resources"))
     yield from _unknown("linux.resources.", resources, _RESOURCES)
+    for name in _object("resources.unified", resources.get("unified")):
+        if "/" in name:
+            yield f"file {name!r} of another cgroup"
     yield from _of_device_rules(_objects("resources.devices", resources.get("devices")))
 
 

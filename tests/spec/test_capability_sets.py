@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +14,9 @@ from containerd_aio.spec import SpecContext, SpecOption, build
 from containerd_aio.spec.capability_sets import (
     ALL_CAPABILITIES,
     add_capabilities,
+    ambient_capabilities,
     capabilities,
+    current_capabilities,
     drop_capabilities,
 )
 from containerd_aio.spec.default import DEFAULT_CAPABILITIES
@@ -76,6 +81,31 @@ def test_dropping_all_drops_also_what_is_not_known_here() -> None:
     assert _applied(drop_capabilities("ALL"), sets) == {"bounding": []}
 
 
+def test_ambient_capabilities_are_in_every_set(context: SpecContext) -> None:
+    sets = build(context, [ambient_capabilities("SYS_PTRACE", "KILL")])["process"]["capabilities"]
+    assert sets["ambient"] == sets["inheritable"] == ["CAP_SYS_PTRACE", "CAP_KILL"]
+    assert sets["bounding"] == sets["effective"] == sets["permitted"]
+    assert sets["bounding"] == [*DEFAULT_CAPABILITIES, "CAP_SYS_PTRACE"]
+
+
+@given(sets=SETS, names=NAMES)
+def test_the_kernel_never_refuses_the_ambient_set(sets: Capabilities, names: list[str]) -> None:
+    """It must be within the permitted and the inheritable set (capabilities(7))."""
+    after = _applied(ambient_capabilities(*names), sets)
+    assert set(after["ambient"]) == set(names)
+    assert set(after["ambient"]) <= set(after["permitted"]) & set(after["inheritable"])
+    after = _applied(drop_capabilities("ALL"), after)
+    assert not after["ambient"]
+
+
+def test_the_capabilities_of_this_process_can_be_had(context: SpecContext) -> None:
+    status = Path("/proc/self/status").read_text()
+    mask = int(re.findall(r"^CapEff:\s+(\w+)$", status, re.MULTILINE)[0], 16)
+    sets = build(context, [current_capabilities()])["process"]["capabilities"]
+    assert sets["bounding"] == sets["effective"] == sets["permitted"]
+    assert sum(1 << ALL_CAPABILITIES.index(name) for name in sets["bounding"]) == mask & 2**41 - 1
+
+
 @given(sets=SETS, names=NAMES)
 def test_nothing_is_ever_added_to_the_inherited_sets(sets: Capabilities, names: list[str]) -> None:
     for change in (capabilities, add_capabilities, drop_capabilities):
@@ -90,7 +120,7 @@ def test_no_set_keeps_what_was_not_listed(sets: Capabilities, names: list[str]) 
     assert all(set(kept) <= set(names) for kept in after.values() if isinstance(kept, list))
 
 
-@pytest.mark.parametrize("change", [capabilities, add_capabilities, drop_capabilities])
+@pytest.mark.parametrize("change", [capabilities, add_capabilities, ambient_capabilities, drop_capabilities])
 @pytest.mark.parametrize("name", ["", "CAP_", "FLY", "CAP_CAP_KILL", 21, ["KILL"]])
 def test_what_is_no_capability_is_refused(change: SpecOption, name: object) -> None:
     with pytest.raises(InvalidArgumentError, match="capabilities: "):

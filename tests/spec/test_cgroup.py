@@ -1,81 +1,104 @@
-"""Limits on memory, CPUs and processes."""
+"""Where the container's cgroup lies, and how limits come together in it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.spec import SpecContext, SpecOption, build, resources
-from containerd_aio.spec.cgroup import (
-    cgroup_path,
+from containerd_aio.spec import (
+    SpecContext,
+    SpecOption,
+    block_io,
+    build,
     cpu_quota,
     cpu_shares,
-    cpus,
     cpuset_cpus,
     cpuset_mems,
+    hugepage_limit,
     memory_limit,
     memory_swap,
-    pids_limit,
 )
+from containerd_aio.spec.cgroup import cgroup_path, namespaced_cgroup, pids_limit, unified
 
 DENY_ALL = {"allow": False, "access": "rwm"}
 
+LIMITS = {
+    "memory": memory_limit(2**26),
+    "swap": memory_swap(2**27),
+    "shares": cpu_shares(512),
+    "quota": cpu_quota(20_000, 50_000),
+    "cpus": cpuset_cpus("0-1,3"),
+    "mems": cpuset_mems("0"),
+    "pids": pids_limit(10),
+    "2MB": hugepage_limit(2**21, 2**24),
+    "1GB": hugepage_limit(2**30, 2**30),
+    "sda": block_io(read_bps={"8:0": 100}),
+    "sdb": block_io(read_bps={"8:16": 100}),
+    "unified": unified({"memory.high": "max"}),
+}
+
 
 def test_limits_stand_beside_each_other(context: SpecContext) -> None:
-    options = [
-        memory_limit(2**26),
-        memory_swap(2**27),
-        cpu_shares(512),
-        cpu_quota(20_000, 50_000),
-        cpuset_cpus("0-1,3"),
-        cpuset_mems("0"),
-        pids_limit(10),
-    ]
-    assert build(context, options)["linux"]["resources"] == {
+    assert build(context, LIMITS.values())["linux"]["resources"] == {
         "devices": [DENY_ALL],
         "memory": {"limit": 2**26, "swap": 2**27},
         "cpu": {"shares": 512, "quota": 20_000, "period": 50_000, "cpus": "0-1,3", "mems": "0"},
         "pids": {"limit": 10},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 2**24}, {"pageSize": "1GB", "limit": 2**30}],
+        "blockIO": {
+            "throttleReadBpsDevice": [
+                {"major": 8, "minor": 0, "rate": 100},
+                {"major": 8, "minor": 16, "rate": 100},
+            ]
+        },
+        "unified": {"memory.high": "max"},
     }
 
 
+@given(names=st.lists(st.sampled_from(sorted(LIMITS))))
+def test_a_limit_set_again_is_there_once(names: list[str]) -> None:
+    """Whatever came in between, and in whatever order."""
+    context = SpecContext("web", "example")
+    once = build(context, [LIMITS[name] for name in sorted(set(names))])["linux"]["resources"]
+    often = build(context, [LIMITS[name] for name in names])["linux"]["resources"]
+    assert _sorted(often) == _sorted(once)
+
+
 def test_the_last_limit_of_a_kind_wins(context: SpecContext) -> None:
-    built = build(context, [memory_limit(2**26), memory_limit(2**27), pids_limit(3), pids_limit(4)])
-    assert built["linux"]["resources"]["memory"] == {"limit": 2**27}
-    assert built["linux"]["resources"]["pids"] == {"limit": 4}
+    options = [
+        *(memory_limit(2**26), memory_limit(2**27), pids_limit(3), pids_limit(4)),
+        *(block_io(read_bps={"8:0": 1, "8:16": 2}), block_io(read_bps={"8:0": 3})),
+        *(hugepage_limit(2**21, 0), hugepage_limit(2**21, 2**21), unified({"a.b": 1}), unified({"a.b": 2})),
+    ]
+    made = build(context, options)["linux"]["resources"]
+    assert made["memory"] == {"limit": 2**27}
+    assert made["pids"] == {"limit": 4}
+    assert made["blockIO"]["throttleReadBpsDevice"] == [
+        {"major": 8, "minor": 16, "rate": 2},
+        {"major": 8, "minor": 0, "rate": 3},
+    ]
+    assert made["hugepageLimits"] == [{"pageSize": "2MB", "limit": 2**21}]
+    assert made["unified"] == {"a.b": "2"}
 
 
-@pytest.mark.parametrize(("count", "quota"), [(0.5, 50_000), (2, 200_000), (0.01, 1000), (1.333333, 133_333)])
-def test_cpus_are_a_share_of_time(context: SpecContext, count: float, quota: int) -> None:
-    built = build(context, [cpus(count)])
-    assert built["linux"]["resources"]["cpu"] == {"quota": quota, "period": 100_000}
+@pytest.mark.parametrize("path", ["/example/other", "system.slice:aio:web"])
+def test_the_cgroup_can_be_another(context: SpecContext, path: str) -> None:
+    assert build(context, [cgroup_path(path)])["linux"]["cgroupsPath"] == path
 
 
-@given(count=st.floats(0.01, 1000))
-def test_cpus_are_never_less_than_the_kernel_takes(count: float) -> None:
-    assert resources(cpus=count)["cpu"]["quota"] >= 1000
-
-
-def test_swap_may_be_unlimited(context: SpecContext) -> None:
-    assert build(context, [memory_swap(-1)])["linux"]["resources"]["memory"] == {"swap": -1}
+def test_the_cgroup_can_be_the_containers_own_again(context: SpecContext) -> None:
+    built = build(context, [cgroup_path("/somebody/else"), namespaced_cgroup()])
+    assert built["linux"]["cgroupsPath"] == "/example/web"
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *((memory_limit, value) for value in (0, -1, 1.5, "1g", None, True, 2**63)),
-        *((memory_swap, value) for value in (0, -2, -1.0, "1g")),
-        *((cpu_shares, value) for value in (0, 1, 262_145, -5, 2.0)),
-        *((cpu_quota, value) for value in (0, -1, 999, 5000.0)),
-        *((cpus, value) for value in (0, -1, 0.001, math.nan, math.inf, "2", True, 1e300)),
         *((pids_limit, value) for value in (0, -1, 1.0)),
-        *((cpuset_cpus, value) for value in ("", "a", "1-", "-1", "3-1", "0,,1", "0 1", 0, "0\n", "٣")),
-        *((cpuset_mems, value) for value in ("", "1-0", "x")),
         *((cgroup_path, value) for value in ("", "relative", "a:b", "a:b:c:d", "/a\0", 1)),
     ],
 )
@@ -88,50 +111,20 @@ def test_a_limit_that_the_kernel_would_refuse_or_misread_is_refused(
     assert str(refusal.value).startswith(f"{name}: ")
 
 
-@pytest.mark.parametrize("period", [999, 1_000_001])
-def test_a_period_out_of_the_kernels_range_is_refused(period: int) -> None:
-    with pytest.raises(InvalidArgumentError, match="cpu_quota: "):
-        cpu_quota(10_000, period)
+@pytest.mark.parametrize("name", ["", "memory", "../memory.high", "a/b.c", "memory.high\n", ".high", 1])
+def test_a_file_outside_of_the_cgroup_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="unified: "):
+        unified({name: "1"})
 
 
-@pytest.mark.parametrize("path", ["/example/other", "system.slice:aio:web"])
-def test_the_cgroup_can_be_another(context: SpecContext, path: str) -> None:
-    assert build(context, [cgroup_path(path)])["linux"]["cgroupsPath"] == path
+@pytest.mark.parametrize("values", ["memory.high", {"memory.high": None}, {"memory.high": True}])
+def test_what_cannot_be_written_into_a_cgroup_is_refused(values: Mapping[str, str]) -> None:
+    with pytest.raises(InvalidArgumentError, match="unified: "):
+        unified(values)
 
 
-def test_resources_hold_what_was_asked_for_and_nothing_else() -> None:
-    """Whatever is in them is changed by task.update()."""
-    assert resources() == {}
-    assert resources(pids=5) == {"pids": {"limit": 5}}
-    assert resources(memory=2**20) == {"memory": {"limit": 2**20}}
-
-
-def test_resources_may_hold_everything() -> None:
-    made = resources(
-        memory=2**20, memory_swap=-1, cpus=0.5, cpu_shares=2, cpuset_cpus="0", cpuset_mems="0", pids=1
-    )
-    assert made == {
-        "memory": {"limit": 2**20, "swap": -1},
-        "cpu": {"quota": 50_000, "period": 100_000, "shares": 2, "cpus": "0", "mems": "0"},
-        "pids": {"limit": 1},
-    }
-
-
-def test_resources_with_less_swap_than_memory_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="memory_swap: 1 is memory and swap together"):
-        resources(memory=2, memory_swap=1)
-
-
-def test_resources_are_checked_as_the_options_are() -> None:
-    refused: list[dict[str, object]] = [
-        {"memory": 0},
-        {"memory_swap": 0},
-        {"cpus": 0},
-        {"cpu_shares": 1},
-        {"cpuset_cpus": "x"},
-        {"cpuset_mems": "x"},
-        {"pids": 0},
-    ]
-    for values in refused:
-        with pytest.raises(InvalidArgumentError, match=f"^{next(iter(values))}: "):
-            resources(**values)  # type: ignore[arg-type]
+def _sorted(value: object) -> object:
+    """``value`` with its lists in one order."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(inner) for key, inner in value.items()}
+    return sorted(value, key=repr) if isinstance(value, list) else value

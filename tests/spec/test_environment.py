@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.spec.environment import env_changes, merged_env, split_env
+from containerd_aio.spec.environment import env_changes, file_changes, merged_env, split_env
 
 NAMES = st.text(st.characters(blacklist_characters="=\0", blacklist_categories=["Cs"]), min_size=1)
 VALUES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))
@@ -44,6 +44,19 @@ def test_merging_is_that_of_dicts(base: dict[str, str], changes: dict[str, str |
 def test_a_mapping_and_a_list_say_the_same(changes: dict[str, str]) -> None:
     listed = env_changes("env", [f"{name}={value}" for name, value in changes.items()])
     assert listed == env_changes("env", changes)
+
+
+@given(
+    changes=st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True),
+        st.none() | VALUES.filter(lambda value: not {"\n", "\r"} & set(value)),
+    ),
+    end=st.sampled_from(["\n", "\r\n", "\n\n", "\n # comment\n", "\n  "]),
+)
+def test_a_file_says_what_its_lines_say(changes: dict[str, str | None], end: str) -> None:
+    lines = [name if value is None else f"{name}={value}" for name, value in changes.items()]
+    content = "".join(line + end for line in lines).encode()
+    assert file_changes("env_file", content) == env_changes("env_file", changes)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,21 @@ from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec import SpecContext, build
 from containerd_aio.spec.default import default_mounts
 from containerd_aio.spec.mount_points import (
+    Propagation,
     bind,
+    cgroupfs,
+    dev_shm_size,
     host_hosts,
     host_localtime,
     host_resolv_conf,
     mounts,
     readonly_rootfs,
+    rootfs_path,
+    rootfs_propagation,
     tmpfs,
     without_mounts,
+    without_run_mount,
+    writable_cgroupfs,
     writable_sysfs,
 )
 from containerd_aio.types import Mount
@@ -120,6 +127,79 @@ def test_sysfs_can_be_made_writable_and_nothing_else_is(context: SpecContext) ->
         },
         {"destination": "/a", "type": "bind", "source": "/a", "options": ["rbind", "ro"]},
     ]
+
+
+def test_run_can_be_the_images_own(context: SpecContext) -> None:
+    assert build(context, [without_run_mount()])["mounts"] == default_mounts()[:-1]
+
+
+def test_cgroups_are_shown_read_only_until_they_are_made_writable(context: SpecContext) -> None:
+    flags = ["nosuid", "noexec", "nodev", "relatime"]
+    shown = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+    assert build(context, [cgroupfs()])["mounts"][-1] == {**shown, "options": [*flags, "ro"]}
+    built = build(context, [cgroupfs(), writable_cgroupfs()])["mounts"]
+    assert built == [*default_mounts(), {**shown, "options": [*flags, "rw"]}]
+    assert build(context, [cgroupfs("/groups")])["mounts"][-1]["destination"] == "/groups"
+
+
+def test_shared_memory_has_a_size(context: SpecContext) -> None:
+    built = build(context, [dev_shm_size(2**20), dev_shm_size(2**21)])
+    [entry] = [each for each in built["mounts"] if each["destination"] == "/dev/shm"]
+    assert entry["options"] == ["nosuid", "noexec", "nodev", "mode=1777", f"size={2**21}"]
+
+
+def test_shared_memory_is_mounted_where_it_is_not(context: SpecContext) -> None:
+    [entry] = [each for each in default_mounts() if each["destination"] == "/dev/shm"]
+    options = [*(each for each in entry["options"] if not each.startswith("size=")), "size=5"]
+    for _ in range(2):
+        built = build(context, [without_mounts("/dev/shm"), dev_shm_size(5)])
+        assert built["mounts"][-1] == {**entry, "options": options}
+
+
+def test_the_hosts_shared_memory_has_no_size(context: SpecContext) -> None:
+    options = [without_mounts("/dev/shm"), bind("/dev/shm", "/dev/shm"), dev_shm_size(5)]
+    with pytest.raises(
+        InvalidArgumentError, match="dev_shm_size: 5 is no size of what is mounted at /dev/shm"
+    ):
+        build(context, options)
+    with pytest.raises(InvalidArgumentError, match="dev_shm_size: 0 is not between"):
+        dev_shm_size(0)
+
+
+def test_the_root_can_be_a_directory_of_the_host(context: SpecContext) -> None:
+    built = build(context, [readonly_rootfs(), rootfs_path(PurePosixPath("/srv/root"))])
+    assert built["root"] == {"path": "/srv/root", "readonly": True}
+    with pytest.raises(InvalidArgumentError, match="rootfs_path: 'root' is not an absolute path"):
+        rootfs_path("root")
+
+
+@pytest.mark.parametrize(
+    ("before", "propagation", "after"),
+    [
+        (None, "rshared", "shared"),
+        (None, "rslave", None),
+        (None, "rprivate", None),
+        ("rprivate", "slave", "rslave"),
+        ("rprivate", "shared", "shared"),
+        ("rshared", "shared", "rshared"),
+        ("rshared", "rslave", "rshared"),
+        ("rslave", "rprivate", "rslave"),
+    ],
+)
+def test_a_bind_widens_the_propagation_of_the_root_to_what_it_needs(
+    context: SpecContext, before: Propagation | None, propagation: Propagation, after: str | None
+) -> None:
+    options = [rootfs_propagation(before)] if before else []
+    built = build(context, [*options, bind("/a", "/b", propagation=propagation)])
+    assert built["mounts"][-1]["options"] == ["rbind", "rw", propagation]
+    assert built["linux"].get("rootfsPropagation") == after
+
+
+def test_an_unknown_propagation_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="bind: 'public' is not one of private, rprivate"):
+        bind("/a", "/b", propagation="public")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="rootfs_propagation: '' is not one of"):
+        rootfs_propagation("")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -11,7 +11,6 @@ from containerd_aio.spec.namespaces import (
     host_namespace,
     hostname,
     linux_namespace,
-    network_namespace,
 )
 from containerd_aio.spec.schema import LinuxNamespace, Spec
 
@@ -31,12 +30,6 @@ def test_a_namespace_can_be_added_and_joined(context: SpecContext) -> None:
     assert len(_namespaces(built)) == 6
 
 
-def test_a_network_namespace_is_joined_instead_of_made(context: SpecContext) -> None:
-    built = build(context, [host_namespace("network"), network_namespace("/run/netns/web")])
-    assert _namespaces(built)[-1] == {"type": "network", "path": "/run/netns/web"}
-    assert [each["type"] for each in _namespaces(built)].count("network") == 1
-
-
 @pytest.mark.parametrize("kind", ["", "net", "NETWORK", "cgroup2", 1])
 def test_an_unknown_kind_is_refused(kind: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"host_namespace: .* is not"):
@@ -46,8 +39,6 @@ def test_an_unknown_kind_is_refused(kind: str) -> None:
 
 
 def test_a_relative_path_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="network_namespace: 'web' is not an absolute path"):
-        network_namespace("web")
     with pytest.raises(InvalidArgumentError, match="linux_namespace: '' is not an absolute path"):
         linux_namespace("ipc", path="")
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import resource
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec import Spec, SpecContext, build, default_spec
-from containerd_aio.spec.process import args, cwd, env, no_new_privileges, rlimit, terminal
+from containerd_aio.spec.process import (
+    args,
+    console_size,
+    cwd,
+    default_path,
+    env,
+    env_file,
+    no_new_privileges,
+    oom_score_adj,
+    rlimit,
+    terminal,
+    umask,
+)
 
 
 def test_args_replace_the_command(context: SpecContext) -> None:
@@ -37,6 +50,40 @@ def test_env_is_merged_into_what_is_there(context: SpecContext) -> None:
     assert built["process"]["env"] == ["B=2", "C=3"]
 
 
+def test_variables_come_from_a_file_that_is_read_when_the_option_is_made(
+    context: SpecContext, tmp_path: Path
+) -> None:
+    path = tmp_path / "env"
+    path.write_bytes("# of the service\r\n\nA=ä\r\nB = 'x' \nC\n".encode().replace(b"B ", b"B"))
+    option = env_file(path)
+    path.unlink()
+    built = build(context, [env({"A": "1", "C": "3"}), option])
+    assert built["process"]["env"] == ["A=ä", "B= 'x' "]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"export A=1", "holds a blank"),
+        (b"=1", "is empty"),
+        (b"\xff=1", "is not UTF-8"),
+        (b"A=\0", "holds a NUL"),
+    ],
+)
+def test_a_file_that_holds_no_variables_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "env").write_bytes(content)
+    with pytest.raises(InvalidArgumentError, match=f"env_file: .*{why}"):
+        env_file(tmp_path / "env")
+    with pytest.raises(InvalidArgumentError, match="env_file: .*No such file"):
+        env_file(tmp_path / "none")
+
+
+def test_the_path_can_be_the_default_one(context: SpecContext) -> None:
+    built = build(context, [env({"PATH": "/opt", "A": "1"}), default_path()])
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert built["process"]["env"] == [path, "A=1"]
+
+
 def test_cwd_is_set(context: SpecContext) -> None:
     assert build(context, [cwd(PurePosixPath("/srv"))])["process"]["cwd"] == "/srv"
 
@@ -54,6 +101,33 @@ def test_a_terminal_brings_its_name(context: SpecContext) -> None:
 
 def test_a_terminal_keeps_the_name_that_is_set(context: SpecContext) -> None:
     assert build(context, [env({"TERM": "vt100"}), terminal()])["process"]["env"] == ["TERM=vt100"]
+
+
+def test_a_terminal_begins_with_a_size(context: SpecContext) -> None:
+    built = build(context, [console_size(width=100, height=30)])
+    assert built["process"]["consoleSize"] == {"width": 100, "height": 30}
+
+
+def test_the_umask_is_the_users(context: SpecContext) -> None:
+    assert build(context, [umask(0o27)])["process"]["user"] == {"uid": 0, "gid": 0, "umask": 0o27}
+
+
+def test_who_is_killed_first_is_said(context: SpecContext) -> None:
+    assert build(context, [oom_score_adj(-500), oom_score_adj(7)])["process"]["oomScoreAdj"] == 7
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((umask, value) for value in (-1, 0o1000, "022", True)),
+        *((oom_score_adj, value) for value in (-1001, 1001, 0.5)),
+        *((lambda value: console_size(80, value), value) for value in (0, 65_536, None)),
+        *((lambda value: console_size(value, 24), value) for value in (0, 65_536, None)),
+    ],
+)
+def test_a_number_out_of_range_is_refused(option: Callable[[object], object], value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="(umask|oom_score_adj|console_size): .* is not"):
+        option(value)
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -12,10 +12,61 @@ from hypothesis import strategies as st
 
 from containerd_aio import spec as options
 from containerd_aio.spec import Spec, SpecContext, SpecOption, beyond_default, build, default_spec
+from containerd_aio.spec.default import DEFAULT_CAPABILITIES
 from containerd_aio.types import Mount
-from tests.spec.stand_ins import Files
+from tests.spec.stand_ins import GROUP, PASSWD, Files, image
+from tests.spec.test_option import OPTIONS
 
 CONTEXT = SpecContext("web", "example", rootfs=Files({}))
+
+# Options that open something that is closed by default; with which words that is told.
+OPENING = {
+    "add_capabilities": "capability CAP_SYS_PTRACE",
+    "all_devices_allowed": "device rules that do not begin with denying all",
+    "ambient_capabilities": "ambient capabilities",
+    "bind": "mount of '/srv' at /data",
+    "device": "device /dev/null",
+    "device_node": "device /dev/fuse",
+    "devices": "device /dev/hole",
+    "hook": "hooks.poststop",
+    "host_devices": "device /dev/null",
+    "host_hosts": "mount of '/etc/hosts' at /etc/hosts",
+    "host_localtime": "mount of '/etc/localtime' at /etc/localtime",
+    "host_namespace": "network namespace of the host",
+    "host_network": "network namespace of the host",
+    "host_resolv_conf": "mount of '/etc/resolv.conf' at /etc/resolv.conf",
+    "linux_namespace": "ipc namespace at '/proc/1/ns/ipc'",
+    "masked_paths": "unmasked /proc/keys",
+    "network_namespace": "network namespace at '/run/netns/web'",
+    "no_new_privileges": "new privileges",
+    "parent_cgroup_devices": "device rules that do not begin with denying all",
+    "privileged": "unmasked /proc/kcore",
+    "rdt": "linux.intelRdt",
+    "readonly_paths": "writable /proc/irq",
+    "rootfs_path": "root filesystem at '/srv/root'",
+    "rootfs_propagation": "rootfsPropagation 'rshared'",
+    "selinux_label": "selinuxLabel 'u:r:t:s0'",
+    "shim_group": "annotation io.containerd.runc.v2.group",
+    "annotations": "annotation a",
+    "writable_sysfs": "writable sysfs at /sys",
+}
+# Options that open nothing: they name, limit, take away, or concern only what is the container's own.
+CLOSED = {
+    *("additional_gids", "append_groups", "args", "console_size", "cwd", "default_path", "env", "env_file"),
+    *("hostname", "domainname", "image_config", "terminal", "umask", "user"),
+    *("capabilities", "drop_capabilities", "default_device_rules", "readonly_rootfs"),
+    *("cgroup_path", "namespaced_cgroup", "block_io", "cpu_burst", "cpu_quota", "cpu_realtime", "cpu_shares"),
+    *("cpus", "cpuset_cpus", "cpuset_mems", "hugepage_limit", "memory_limit", "memory_reservation"),
+    *("memory_swap", "oom_score_adj", "pids_limit", "rlimit", "unified"),
+    *("cgroupfs", "dev_shm_size", "mounts", "tmpfs", "without_mounts", "without_run_mount"),
+    *("sysctls", "time_offsets", "user_namespace"),
+    # The default has no profiles, so that these take nothing away from it; `writable_cgroupfs` finds no cgroups.
+    *("apparmor_profile", "seccomp", "seccomp_file", "seccomp_unconfined", "writable_cgroupfs"),
+    # Begin anew.
+    *("compose", "from_default"),
+}
+# What they open is what this process may, or what is in a spec of somebody else's.
+DEPENDING = {"current_capabilities", "from_bytes", "from_file"}
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -26,6 +77,43 @@ JSON = st.recursive(
 
 def test_the_default_asks_for_nothing() -> None:
     assert beyond_default(default_spec("web", "example")) == []
+
+
+def test_every_option_is_judged_here() -> None:
+    assert OPENING.keys() | CLOSED | DEPENDING == OPTIONS.keys()
+    assert not OPENING.keys() & CLOSED
+
+
+@pytest.mark.parametrize("name", OPENING)
+def test_an_option_that_opens_something_is_told_of(name: str) -> None:
+    assert OPENING[name] in beyond_default(OPTIONS[name](default_spec("web", "example"), CONTEXT))
+
+
+def test_the_capabilities_of_this_process_are_told_of_where_they_are_more() -> None:
+    """Those of root are, those of others need not be."""
+    built = build(CONTEXT, [options.current_capabilities()])
+    more = [each for each in built["process"]["capabilities"]["bounding"] if each not in DEFAULT_CAPABILITIES]
+    assert beyond_default(built) == [f"capability {each}" for each in more]
+
+
+@pytest.mark.parametrize("name", sorted(CLOSED))
+def test_an_option_that_opens_nothing_is_not(name: str) -> None:
+    context = SpecContext(
+        "web", "example", image(cmd=("sh",)), Files({"/etc/passwd": PASSWD, "/etc/group": GROUP})
+    )
+    assert beyond_default(OPTIONS[name](default_spec("web", "example"), context)) == []
+
+
+@given(
+    names=st.lists(st.sampled_from(sorted(OPENING.keys() | CLOSED)), max_size=5),
+    last=st.sampled_from(sorted(OPENING)),
+)
+def test_no_option_before_hides_what_the_last_one_opens(names: list[str], last: str) -> None:
+    context = SpecContext(
+        "web", "example", image(cmd=("sh",)), Files({"/etc/passwd": PASSWD, "/etc/group": GROUP})
+    )
+    built = build(context, [*(OPTIONS[name] for name in names), OPTIONS[last]])
+    assert OPENING[last] in beyond_default(built)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +173,20 @@ def test_what_takes_away_or_concerns_only_the_container_is_nothing(option: SpecO
             options.add_capabilities("SYS_ADMIN"), ["capability CAP_SYS_ADMIN"], id="more capabilities"
         ),
         pytest.param(
+            options.compose(options.cgroupfs(), options.writable_cgroupfs()),
+            ["writable cgroup at /sys/fs/cgroup"],
+            id="writable cgroups by their option",
+        ),
+        pytest.param(options.oom_score_adj(-1), ["oomScoreAdj -1"], id="killed last"),
+        pytest.param(options.rlimit("rtprio", 99), ["rlimit RLIMIT_RTPRIO"], id="realtime"),
+        pytest.param(options.rlimit("nice", 0, 40), ["rlimit RLIMIT_NICE"], id="before others"),
+        pytest.param(options.rlimit("rtprio", 0), [], id="no realtime"),
+        pytest.param(
+            options.seccomp({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/run/agent.sock"}),
+            ["linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata"],
+            id="listener",
+        ),
+        pytest.param(
             options.annotations({"run.oci.handler": "wasm"}),
             ["annotation run.oci.handler"],
             id="annotation for a runtime",
@@ -122,6 +224,18 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         pytest.param("vm", {}, "vm", id="unknown section"),
         pytest.param("process.Capabilities", {}, "process.Capabilities", id="unknown key of the process"),
         pytest.param("process.scheduler", {}, "process.scheduler", id="scheduler"),
+        pytest.param("process.noNewPrivileges", False, "new privileges", id="new privileges"),
+        pytest.param("process.noNewPrivileges", 1, "new privileges", id="odd flag"),
+        pytest.param(
+            "process.rlimits.0.Type", "RLIMIT_NICE", "process.rlimits.Type", id="limit, as Go reads it too"
+        ),
+        pytest.param("linux.sysctl", {"kernel.panic": "1"}, "sysctl kernel.panic", id="host's parameter"),
+        pytest.param(
+            "linux.resources.unified",
+            {"../../memory.high": "1"},
+            "file '../../memory.high' of another cgroup",
+            id="file of another cgroup",
+        ),
         pytest.param("process.oomScoreAdj", -999, "oomScoreAdj -999", id="never killed"),
         pytest.param("process.oomScoreAdj", "x", "oomScoreAdj 'x'", id="odd score"),
         pytest.param(
@@ -218,7 +332,8 @@ def test_a_spec_of_nothing_lacks_what_confines() -> None:
         *("mounts.0.type", "mounts.0.destination", "process.capabilities", "process.capabilities.bounding"),
         *("linux.namespaces", "linux.namespaces.0", "linux.namespaces.0.type", "linux.devices"),
         *("linux.maskedPaths", "linux.readonlyPaths", "linux.seccomp", "linux.resources"),
-        *("linux.resources.devices", "linux.maskedPaths.0"),
+        *("linux.resources.devices", "linux.maskedPaths.0", "linux.sysctl", "linux.resources.unified"),
+        *("process.rlimits", "process.rlimits.0"),
     ],
 )
 def test_what_is_malformed_is_listed(path: str) -> None:
