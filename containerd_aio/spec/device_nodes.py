@@ -139,7 +139,10 @@ def all_devices_allowed() -> SpecOption:
 
 
 def parent_cgroup_devices() -> SpecOption:
-    """Have no rules: the container may open what the cgroup above it may, which is everything on most hosts."""
+    """Have no rules, and leave it to the runtime and to the cgroup above which devices may be opened.
+
+    runc then allows what every container has, and nothing more; see `all_devices_allowed`.
+    """
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         linux = linux_of(spec)

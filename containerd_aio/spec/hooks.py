@@ -33,8 +33,8 @@ def hook(
     The moments in their order: ``createRuntime`` (``prestart`` just before it, deprecated), when the namespaces
     exist; ``createContainer``, before the root is changed, in the container's namespaces; both are over when
     ``new_task()`` returns. ``startContainer``, the one that is run in the container's own files, before its
-    process; ``poststart``, after that; ``poststop``, when the task is deleted. All others are programs of
-    containerd's host, and are run as root.
+    process; ``poststart``, beside that, before ``start()`` returns; ``poststop``, when the task is deleted. All
+    others are programs of containerd's host, and are run as root.
 
     Each gets the state of the container as JSON on its stdin, ``env`` and nothing more as environment, and
     ``timeout`` seconds (``None``: any). Several of one moment are called in the order of the options. One that
