@@ -238,21 +238,16 @@ class Container:
             return None
         return task if needed or (await task.status()).state in LIVING else None
 
-    async def delete(self, *, snapshot: bool = True) -> None:
+    async def delete(self, *, snapshot: bool = True, kill: bool = False) -> None:
         """Remove the container from containerd, and with ``snapshot`` its files.
 
-        :raises FailedPreconditionError: if it has a task; delete that first
+        ``kill`` first kills its task if that has not ended, whoever made it, and deletes it. If cancelled, a part of
+        this may be done; calling again is safe.
+
+        :raises FailedPreconditionError: if it has a task, without ``kill``
         :raises NotFoundError: if it is gone
         """
-        try:
-            task = await self._session.services.tasks.get(self.id)
-        except NotFoundError:
-            pass
-        else:
-            raise FailedPreconditionError(
-                f"container '{self.id}' has a task ({task.status.state}); delete that first",
-                subject=f"container '{self.id}'",
-            )
+        await (self._delete_task() if kill else self._refuse_task())
         await self._remove(snapshot=snapshot)
 
     async def __aenter__(self) -> Self:
@@ -265,6 +260,23 @@ class Container:
             await cleaned_up(self._cleanup, error, f"container '{self.id}' could not be removed")
 
     async def _cleanup(self) -> None:
+        await self._delete_task()
+        try:
+            await self._remove(snapshot=True)
+        except NotFoundError:
+            pass
+
+    async def _refuse_task(self) -> None:
+        try:
+            task = await self._session.services.tasks.get(self.id)
+        except NotFoundError:
+            return
+        raise FailedPreconditionError(
+            f"container '{self.id}' has a task ({task.status.state}); delete that first, or delete(kill=True)",
+            subject=f"container '{self.id}'",
+        )
+
+    async def _delete_task(self) -> None:
         if self._made is not None:
             async with self._made:
                 pass  # removed with its streams, if that was not done yet
@@ -277,10 +289,6 @@ class Container:
                 await task.delete(kill=True)
             except NotFoundError:
                 pass
-        try:
-            await self._remove(snapshot=True)
-        except NotFoundError:
-            pass
 
     async def _remove(self, *, snapshot: bool) -> None:
         # The snapshot first: without its container the collector takes it, and the two would race.

@@ -10,7 +10,18 @@ import pytest
 
 import containerd_aio
 
-PUBLIC = ["", ".errors", ".events", ".filters", ".private_daemon", ".spec", ".stdio", ".types"]
+PUBLIC = [
+    "",
+    ".contrib.aiohttp",
+    ".contrib.fastapi",
+    ".errors",
+    ".events",
+    ".filters",
+    ".private_daemon",
+    ".spec",
+    ".stdio",
+    ".types",
+]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

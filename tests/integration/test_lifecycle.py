@@ -112,6 +112,24 @@ async def test_a_running_task_is_not_deleted_unless_it_is_killed(client: Client,
         assert status.code == 137
 
 
+async def test_a_container_is_deleted_with_what_runs_in_it_whoever_started_that(
+    client: Client, image: Image
+) -> None:
+    container = await client.new_container("busy", image=image, args=["sleep", "3600"])
+    task = await container.new_task(stdio=pipes())
+    exited = task.wait()
+    await task.start()
+    await (await client.load_container("busy")).delete(kill=True)
+    assert (await exited).code == 137
+    await task.stdio.aclose()
+
+    container = await client.new_container("busy", image=image, args=["sleep", "3600"])
+    await (await container.new_task(stdio=pipes())).start()
+    await container.delete(kill=True)
+    with pytest.raises(NotFoundError):
+        await container.delete(kill=True)
+
+
 async def test_a_task_that_was_never_started_is_deleted_and_its_waits_fail(
     client: Client, image: Image
 ) -> None:
