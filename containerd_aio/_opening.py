@@ -7,8 +7,8 @@ from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio import OpenStdio, Stdio
 
 
-async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStdio:
-    """Open the streams of a process that is to be made.
+async def open_stdio(session: Session, stdio: Stdio, process_id: str, *, for_exec: bool = False) -> OpenStdio:
+    """Open the streams of a process that is to be made: a container's init, or an exec.
 
     :raises InvalidArgumentError: if they take FIFOs, and the daemon is on another host
     """
@@ -17,5 +17,5 @@ async def open_stdio(session: Session, stdio: Stdio, process_id: str) -> OpenStd
             raise InvalidArgumentError(
                 "FIFOs do not reach a containerd on another host: use null(), log_file() or log_uri()"
             )
-        return await stdio.open(process_id=process_id)
-    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir)
+        return await stdio.open(process_id=process_id, for_exec=for_exec)
+    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir, for_exec=for_exec)

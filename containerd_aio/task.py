@@ -98,7 +98,7 @@ class Task(Process):
             process = {"consoleSize": {"width": size[0], "height": size[1]}, **process}
         exits = self._session.exits
         await exits.attached()
-        opened = await open_stdio(self._session, stdio, id)
+        opened = await open_stdio(self._session, stdio, id, for_exec=True)
         record = exits.track(self.id, id)
 
         async def add() -> None:

@@ -67,12 +67,14 @@ class ConnectedStdio(Stdio):
     def uses_fifos(self) -> bool:
         return any((self.stdin, self.stdout, self.stderr))
 
-    async def open(self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR) -> OpenStdio:
+    async def open(
+        self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR, for_exec: bool = False
+    ) -> OpenStdio:
         if self.only_attach:
             raise InvalidArgumentError("attach() is for a process that exists; a new one takes pipes()")
         await checkpoint_if_cancelled()
         if not self.uses_fifos:
-            return OpenStdio(StdioPaths(), Ends(ExitStack()), terminal=False)
+            return OpenStdio(_nowhere(for_exec=for_exec), Ends(ExitStack()), terminal=False)
         with ExitStack() as undo:
             directory = FifoDirectory.make(fifo_dir, process_id)
             undo.callback(directory.remove)
@@ -142,6 +144,16 @@ class ConnectedStdio(Stdio):
             stderr=stderr,
             remove=remove,
         )
+
+
+def _nowhere(*, for_exec: bool) -> StdioPaths:
+    """What Create or Exec is told where nothing is connected.
+
+    Of three empty paths runc makes ``/dev/null``: for an init one of the container's own; for an exec the shim's,
+    which go-runc opens for reading, so that each write of the process fails with EBADF (seen on 1.6, 1.7 and 2.1,
+    where ``echo`` ended with 1). So an exec is given a pipe, of which the shim copies to ``/dev/null``.
+    """
+    return StdioPaths("", os.devnull, os.devnull) if for_exec else StdioPaths()
 
 
 def _open_input(ends: Ends, path: str, given: Input, *, terminal: bool, keys: bytes) -> FifoSendStream | None:

@@ -21,7 +21,7 @@ from containerd_aio.stdio.stdio import Stdio
 
 
 def null() -> Stdio:
-    """Connect nothing: all three streams are ``/dev/null``."""
+    """Connect nothing: the process reads the end, and what it writes goes nowhere."""
     return ConnectedStdio()
 
 

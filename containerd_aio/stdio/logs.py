@@ -28,7 +28,9 @@ class LogStdio(Stdio):
     def uses_fifos(self) -> bool:
         return False
 
-    async def open(self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR) -> OpenStdio:
+    async def open(
+        self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR, for_exec: bool = False
+    ) -> OpenStdio:
         paths = StdioPaths(stdout=self.uri, stderr=self.uri)
         return OpenStdio(paths, Ends(ExitStack()), terminal=self.terminal)
 

@@ -35,8 +35,12 @@ class Stdio(ABC):
         """Whether opening makes FIFOs, which need a containerd on this host."""
 
     @abstractmethod
-    async def open(self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR) -> OpenStdio:
+    async def open(
+        self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR, for_exec: bool = False
+    ) -> OpenStdio:
         """Open the streams for a process that is to be made. Cancelled, or failed, nothing is left behind.
+
+        ``for_exec``: it is added to a container that runs, and not its init.
 
         :raises InvalidArgumentError: if ``process_id`` is no identifier, ``fifo_dir`` not absolute, or a
             descriptor that is to be used not open

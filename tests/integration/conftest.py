@@ -11,6 +11,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from containerd_aio.client import Client
     from containerd_aio.image import Image
     from containerd_aio.services import Services
+    from containerd_aio.task import Task
 
 CONTAINERD = os.environ.get("CONTAINERD_AIO_TEST_CONTAINERD", "containerd")
 
@@ -200,6 +202,38 @@ async def image(client: Client, daemon: PrivateDaemon, archive: bytes) -> Image:
     [image] = await client.import_images(archive)
     await image.unpack(daemon.snapshotter)
     return image
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A client, an image, and a task that only sleeps, to add execs to."""
+
+    client: Client
+    image: Image
+    host: Task
+
+
+@pytest.fixture(scope="module")
+async def shared(daemon: PrivateDaemon, archive: bytes) -> AsyncIterator[Shared]:
+    """What the tests of a file share, in a namespace of its own: making it anew takes longer than most of them."""
+    from containerd_aio.client import Client
+
+    namespace = f"aio-{uuid.uuid4().hex[:12]}"
+    with tempfile.TemporaryDirectory(prefix="aio-fifo-") as fifo_dir:
+        async with Client(daemon.address, namespace=namespace, fifo_dir=fifo_dir) as client:
+            [image] = await client.import_images(archive)
+            await image.unpack(daemon.snapshotter)
+            async with (
+                await client.new_container("host", image=image, args=["sleep", "36000"]) as container,
+                await container.new_task() as host,
+            ):
+                await host.start()
+                yield Shared(client, image, host)
+        left = left_in_namespace(daemon.address, namespace, daemon.snapshotter)
+        left += [f"FIFO {path}" for path in Path(fifo_dir).glob("**/*")]
+        left = left or remove_namespace(daemon.address, namespace)
+    if left:
+        pytest.fail(f"left in namespace {namespace}:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(autouse=True)
