@@ -18,4 +18,10 @@ async def open_stdio(session: Session, stdio: Stdio, process_id: str, *, for_exe
                 "FIFOs do not reach a containerd on another host: use null(), log_file() or log_uri()"
             )
         return await stdio.open(process_id=process_id, for_exec=for_exec)
-    return await stdio.open(process_id=process_id, fifo_dir=session.fifo_dir, for_exec=for_exec)
+    pid = session.daemon_pid()
+    return await stdio.open(
+        process_id=process_id,
+        fifo_dir=session.fifo_dir,
+        for_exec=for_exec,
+        daemon_root=None if pid is None else f"/proc/{pid}/root",
+    )

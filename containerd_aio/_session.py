@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -20,6 +21,7 @@ class Session:
     """A namespace of a connected client, as containers, tasks, processes and images see it.
 
     ``fifo_dir`` is ``None`` where the daemon is on another host: FIFOs do not reach it, nor do its files.
+    ``daemon_pid`` tells the daemon's pid, ``None`` where it is not known.
     ``checkpoints`` are the locks of containers that are being checkpointed, by their ids.
     """
 
@@ -27,6 +29,7 @@ class Session:
     exits: ExitWatcher
     namespace: str
     fifo_dir: str | None
+    daemon_pid: Callable[[], int | None]
     checkpoints: WeakValueDictionary[str, anyio.Lock] = field(
         default_factory=WeakValueDictionary[str, anyio.Lock]
     )

@@ -376,7 +376,7 @@ class _Sessions:
             services = Services.of(self.connection.caller(namespace))
             witnessed = self._witness and witness_supported()
             exits = ExitWatcher(services.events, services.tasks, namespace, witnessed=witnessed)
-            session = Session(services, exits, namespace, self._fifo_dir)
+            session = Session(services, exits, namespace, self._fifo_dir, lambda: self.connection.peer_pid)
             self._by_namespace[namespace] = session
         return session
 

@@ -60,6 +60,15 @@ class Connection:
         """Whether ``aclose()`` was called."""
         return self._closed
 
+    @property
+    def peer_pid(self) -> int | None:
+        """The pid, as we see it, of who listens on the unix socket that is open; ``None`` where nobody can tell.
+
+        The kernel notes it when a process begins to listen: systemd's, where it made the socket.
+        """
+        protocol = self._usable_protocol()
+        return None if protocol is None else protocol.peer_pid
+
     def caller(self, namespace: str) -> Caller:
         """Return what makes calls in a namespace; ``""`` sends none.
 

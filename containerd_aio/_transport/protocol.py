@@ -9,6 +9,8 @@ exception handler.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -50,6 +52,9 @@ _H2_CONFIG: Final = H2Configuration(
 
 _SETTINGS: Final = b"\x04"
 """The type of the frame that every HTTP/2 server sends first, at its fourth byte (RFC 9113, 3.4)."""
+
+_UCRED: Final = struct.Struct("=iII")
+"""Linux's ``struct ucred``: pid, uid, gid."""
 
 LAST_STREAM: Final = 2**31 - 1
 """The highest number of a stream; none is used twice on a connection (RFC 9113, 5.1.1)."""
@@ -94,6 +99,16 @@ class ClientProtocol(H2Protocol):
     def spoke_http2(self) -> bool:
         """Whether what the server said first was a frame of settings, as it must be."""
         return self.greeting[3:4] == _SETTINGS
+
+    @property
+    def peer_pid(self) -> int | None:
+        """The pid of the other side of a unix socket, ``None`` if it is none, or in another pid namespace."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is None or sock.family != socket.AF_UNIX:
+            return None
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        pid, _uid, _gid = _UCRED.unpack(credentials)
+        return pid or None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the preface and our windows."""

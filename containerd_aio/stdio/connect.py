@@ -68,7 +68,12 @@ class ConnectedStdio(Stdio):
         return any((self.stdin, self.stdout, self.stderr))
 
     async def open(
-        self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR, for_exec: bool = False
+        self,
+        *,
+        process_id: str,
+        fifo_dir: str = DEFAULT_FIFO_DIR,
+        for_exec: bool = False,
+        daemon_root: str | None = None,
     ) -> OpenStdio:
         if self.only_attach:
             raise InvalidArgumentError("attach() is for a process that exists; a new one takes pipes()")

@@ -15,7 +15,7 @@ from containerd_aio.stdio.console import check_terminal_size
 from containerd_aio.stdio.descriptors import DescriptorSink, DescriptorSource
 from containerd_aio.stdio.detach import parse_detach_keys
 from containerd_aio.stdio.files import ReadableFile, WritableFile
-from containerd_aio.stdio.logs import LogStdio
+from containerd_aio.stdio.logs import LogFileStdio, LogStdio
 from containerd_aio.stdio.pump import Sink, Source
 from containerd_aio.stdio.stdio import Stdio
 
@@ -136,9 +136,13 @@ def attach(*, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> 
 def log_file(path: str | PathLike[str]) -> Stdio:
     """Have the shim append stdout and stderr to a file on containerd's host, which is made if missing.
 
+    All of it is there when the process is deleted. Where this process may not make that file, or sees another one
+    (as a rule when it is not root, or on another host), the shim may drop the last of stderr: it closes the file
+    when stdout ends.
+
     :raises InvalidArgumentError: if the path is not absolute
     """
-    return LogStdio(uri=logs.file_uri(os.fspath(path)))
+    return LogFileStdio(path=os.fspath(path), uri=logs.file_uri(os.fspath(path)))
 
 
 def log_binary(
@@ -147,7 +151,8 @@ def log_binary(
     """Have the shim run a program on containerd's host, as its user, that reads the output.
 
     It gets stdout and stderr as descriptors 3 and 4, and closes 5 when it is ready (containerd's
-    ``runtime/logging``). Each name of ``args`` and its value become two arguments; their order is not kept.
+    ``runtime/logging``). When the process is deleted it is sent SIGTERM, which it should ignore, or else read to the
+    end of both first. Each name of ``args`` and its value become two arguments; their order is not kept.
 
     :raises InvalidArgumentError: if the path is not absolute
     """
@@ -156,7 +161,7 @@ def log_binary(
 
 def log_uri(uri: str, *, terminal: bool = False) -> Stdio:
     """Send stdout and stderr where a URI says: ``file:///path``, ``binary:///path?name=value``, ``binary-v2``
-    (from containerd 2.3 on).
+    (from containerd 2.3 on). ``log_file()`` keeps more of stderr than ``file`` does.
 
     Never take one from an image or a container's labels: the shim runs ``binary`` as its own user, root.
 

@@ -36,11 +36,17 @@ class Stdio(ABC):
 
     @abstractmethod
     async def open(
-        self, *, process_id: str, fifo_dir: str = DEFAULT_FIFO_DIR, for_exec: bool = False
+        self,
+        *,
+        process_id: str,
+        fifo_dir: str = DEFAULT_FIFO_DIR,
+        for_exec: bool = False,
+        daemon_root: str | None = None,
     ) -> OpenStdio:
         """Open the streams for a process that is to be made. Cancelled, or failed, nothing is left behind.
 
-        ``for_exec``: it is added to a container that runs, and not its init.
+        ``for_exec``: it is added to a container that runs, and not its init. ``daemon_root`` is where the file
+        system shows as containerd sees it.
 
         :raises InvalidArgumentError: if ``process_id`` is no identifier, ``fifo_dir`` not absolute, or a
             descriptor that is to be used not open

@@ -222,6 +222,20 @@ async def test_streams_copies_from_and_to_streams_of_anyio(shared: Shared) -> No
 # -- logs ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+async def test_a_log_file_keeps_an_output_that_goes_on_when_the_other_has_ended(
+    shared: Shared, tmp_path: Path, closed: str
+) -> None:
+    script = {
+        "stdout": "echo out; exec >&-; usleep 200000; echo err >&2",
+        "stderr": "echo err >&2; exec 2>&-; usleep 200000; echo out",
+    }[closed]
+    stdio = log_file(tmp_path / "log")
+    async with await shared.host.exec(f"log-{closed}", ["sh", "-c", script], stdio=stdio) as process:
+        assert await ended(process) == 0
+    assert sorted((tmp_path / "log").read_text().splitlines()) == ["err", "out"]
+
+
 @pytest.mark.parametrize("name", ["plain.log", "with space and %41.log"])
 async def test_log_file_gets_stdout_and_stderr_appended(shared: Shared, tmp_path: Path, name: str) -> None:
     path = tmp_path / name

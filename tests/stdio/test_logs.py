@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio import Stdio, log_binary, log_file, log_uri
+from containerd_aio.stdio.logs import log_file_path
 from tests.stdio.test_connect import record
 
 
-async def told(stdio: Stdio) -> tuple[str, str, str]:
-    opened = await stdio.open(process_id="web")
+async def told(stdio: Stdio, *, daemon_root: str | None = None) -> tuple[str, str, str]:
+    opened = await stdio.open(process_id="web", daemon_root=daemon_root)
     await opened.started()
     await opened.drain(1)
     await opened.aclose()
@@ -23,10 +25,46 @@ async def told(stdio: Stdio) -> tuple[str, str, str]:
     return opened.stdin_path, opened.stdout_path, opened.stderr_path
 
 
-async def test_both_outputs_go_to_one_file(tmp_path: Path) -> None:
+async def test_a_log_file_that_containerd_sees_is_made_and_named_in_two_ways(tmp_path: Path) -> None:
+    """The shim closes a file that it knows by one name for both outputs when the first of them ends."""
+    path = tmp_path / "new" / "web.log"
+    assert await told(log_file(path), daemon_root="/proc/self/root") == ("", f"{path}", f"/.{path}")
+    assert path.read_bytes() == b""
+    path.write_bytes(b"kept")
+    await told(log_file(path), daemon_root="/proc/self/root")
+    assert path.read_bytes() == b"kept"
+
+
+async def test_a_log_file_elsewhere_is_left_to_the_shim(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "other" / f"{tmp_path}"[1:]).mkdir(parents=True)
+    (tmp_path / "other" / f"{tmp_path}"[1:] / "another.log").touch()
+    for name, root in {
+        "web.log": None,
+        "only-here.log": str(tmp_path / "other"),
+        "another.log": str(tmp_path / "other"),
+        "file/web.log": "/proc/self/root",
+        "fifo": "/proc/self/root",
+        "100%.log": "/proc/self/root",
+        "line\nbreak.log": "/proc/self/root",
+    }.items():
+        uri = log_file(tmp_path / name).uri  # type: ignore[attr-defined]
+        assert await told(log_file(tmp_path / name), daemon_root=root) == ("", uri, uri), name
+
+
+async def test_a_uri_of_a_file_is_passed_on(tmp_path: Path) -> None:
     uri = f"file://{tmp_path}/web.log"
-    assert await told(log_file(tmp_path / "web.log")) == ("", uri, uri)
-    assert await told(log_uri(uri)) == ("", uri, uri)
+    assert await told(log_uri(uri), daemon_root="/proc/self/root") == ("", uri, uri)
+
+
+def test_what_containerd_reports_of_an_output_names_its_log_file(tmp_path: Path) -> None:
+    path = tmp_path / "a log"
+    path.touch()
+    assert log_file_path(f"file://{tmp_path}/a%20log") == str(path)
+    assert log_file_path(str(path)) == str(path)
+    for nothing in ("", "/dev/null", f"{tmp_path}", f"{tmp_path}/gone", "binary:///bin/log", "relative"):
+        assert log_file_path(nothing) is None
 
 
 async def test_arguments_of_a_program_are_quoted() -> None:

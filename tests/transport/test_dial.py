@@ -295,3 +295,19 @@ async def test_connecting_twice_opens_one_socket(connect: Connect, socket_path: 
         await connection.connect()
         await connection.aclose()
     assert attempts == 1
+
+
+async def test_the_pid_of_who_listens_is_known_while_the_socket_is_open(
+    connect: Connect, socket_path: Path
+) -> None:
+    async def serves(peer: Peer) -> None:
+        peer.begin()
+        await never(peer)
+
+    connection = connect()
+    assert connection.peer_pid is None
+    async with listening(socket_path, serves):
+        await connection.connect()
+        assert connection.peer_pid == os.getpid()
+        await connection.aclose()
+    assert connection.peer_pid is None

@@ -64,6 +64,7 @@ async def version(port: int, context: ssl.SSLContext, *, host: str = "localhost"
     try:
         with anyio.fail_after(10):
             await connection.connect()
+            assert connection.peer_pid is None
             caller = connection.caller("x")
             answer = await caller.unary(
                 "containerd.services.version.v1.Version/Version", Empty(), VersionResponse
