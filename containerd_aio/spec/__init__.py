@@ -87,7 +87,7 @@ from containerd_aio.spec.process import (
 )
 from containerd_aio.spec.rootfs import Rootfs, RootfsUnreadableError, UnreadableRootfs, open_rootfs
 from containerd_aio.spec.schema import LinuxResources, Spec
-from containerd_aio.spec.seccomp_profile import seccomp, seccomp_file, seccomp_unconfined
+from containerd_aio.spec.seccomp_profile import seccomp, seccomp_default, seccomp_file, seccomp_unconfined
 from containerd_aio.spec.trust import beyond_default
 from containerd_aio.spec.user_namespace import user_namespace
 from containerd_aio.spec.users import additional_gids, append_groups, user
@@ -175,6 +175,7 @@ __all__ = [
     "rootfs_path",
     "rootfs_propagation",
     "seccomp",
+    "seccomp_default",
     "seccomp_file",
     "seccomp_unconfined",
     "selinux_label",

@@ -24,6 +24,7 @@ from containerd_aio.spec.arguments import (
 from containerd_aio.spec.host import read_file
 from containerd_aio.spec.option import SpecContext, SpecOption
 from containerd_aio.spec.schema import LinuxSeccomp, LinuxSeccompArg, LinuxSyscall, Spec
+from containerd_aio.spec.seccomp_calls import default_profile
 from containerd_aio.spec.seccomp_conditions import Condition, Host, condition_of
 from containerd_aio.spec.sections import linux_of
 from containerd_aio.spec.whole import decoded
@@ -56,6 +57,15 @@ def seccomp_file(path: str | os.PathLike[str]) -> SpecOption:
     :raises InvalidArgumentError: if it cannot be read, or is no profile
     """
     return _confined("seccomp_file", decoded("seccomp_file", read_file("seccomp_file", path)))
+
+
+def seccomp_default() -> SpecOption:
+    """Refuse what a container that is not trusted has no need of; the default spec refuses nothing.
+
+    Each capability that the container has opens what it is for, so it belongs behind the options that change them.
+    What is refused, and why, stands in `containerd_aio.spec.seccomp_calls`.
+    """
+    return _confined("seccomp_default", default_profile())
 
 
 def seccomp_unconfined() -> SpecOption:

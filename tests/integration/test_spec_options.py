@@ -11,6 +11,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.integration.test_spec import capability_sets
 pytestmark = pytest.mark.integration
 
 UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+REALTIME = Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us")  # of cgroup v1, where the kernel shares it out
 MISCELLANEOUS = ("/dev/fuse", "/dev/net/tun", "/dev/loop-control", "/dev/vsock", "/dev/autofs")
 
 
@@ -225,10 +227,18 @@ async def test_limits_are_in_the_cgroup_and_can_be_changed(client: Client, image
             f" cat {throttle}read_bps_device {throttle}write_iops_device"
         )
         throttled = f"{disk} 1048576\n{disk} 99"
+    if realtime := REALTIME.exists():
+        above = REALTIME.parent / client.namespace
+        above.mkdir(exist_ok=True)
+        (above / REALTIME.name).write_text("20000")  # it must have what is given to those below
+        options.append(spec.cpu_realtime(500, 100_000))
     async with running(client, image, *options) as task:
         before = (await told(task, show)).split("\n", 3)
         await task.update(spec.resources(memory_reservation=2**24, pids=23, cpus=0.5))
         after = (await told(task, show)).split("\n", 3)
+        if realtime:
+            shown = await told(task, "cd /sys/fs/cgroup/cpu; cat cpu.rt_runtime_us cpu.rt_period_us")
+            assert shown.split() == ["500", "100000"]
         if UNIFIED:
             assert await told(task, "cat /sys/fs/cgroup/memory.high") == str(2**25)
     assert before == [str(2**25), "max", before[2], throttled]
@@ -285,6 +295,64 @@ async def test_a_seccomp_profile_refuses_calls_by_its_conditions(
     assert await said(client, image, command, more, spec.seccomp_file(path)) == "/made\nSeccomp:\t2"
     options = [spec.seccomp(profile), spec.seccomp_unconfined()]
     assert await said(client, image, command, *options) == "/made\nSeccomp:\t0"
+
+
+# Calls that a container without a profile can make, with arguments that do no harm; how each ends.
+CALLS = """
+import asyncio, ctypes, errno, json, os, subprocess, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+numbers = {"x86_64": (250, 323, 425, 435), "aarch64": (219, 282, 425, 435)}[os.uname().machine]
+def call(function, *arguments):
+    pid = os.fork()
+    if pid == 0:
+        ended = function(*map(ctypes.c_ulong, arguments))
+        os._exit(ctypes.get_errno() if ended == -1 else 0)
+    return errno.errorcode.get(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "done")
+print(json.dumps({
+    "keyctl": call(libc.syscall, numbers[0], 0, 0, 0),
+    "userfaultfd": call(libc.syscall, numbers[1], 1),
+    "io_uring_setup": call(libc.syscall, numbers[2], 1, 0),
+    "clone3": call(libc.syscall, numbers[3], 0, 0),
+    "unshare": call(libc.unshare, 0x10000000),
+    "clone": call(libc.syscall, {"x86_64": 56, "aarch64": 220}[os.uname().machine], 0x10000011, 0, 0, 0, 0),
+    "personality": call(libc.personality, 0x0040000),
+    "asking": call(libc.personality, 0xFFFFFFFF),
+    "socket": call(libc.socket, 40, 1, 0),
+}), flush=True)
+thread = threading.Thread(target=subprocess.run, args=([sys.executable, "-c", "print('child')"],))
+thread.start()
+thread.join()
+async def main():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    print(await reader.read())
+    writer.close()
+asyncio.run(main())
+"""
+
+
+async def test_the_default_profile_refuses_what_is_risky_and_lets_programs_run(
+    client: Client, image: Image
+) -> None:
+    """This Python is lent to the container; its threads and processes begin with clone3 where there is one."""
+    places = {"/usr", "/lib", "/lib64", os.path.realpath(sys.base_prefix)}
+    lent = [spec.bind(each, each, readonly=True) for each in sorted(places) if os.path.isdir(each)]
+    program = os.path.realpath(sys.executable)
+
+    async def ended(*options: SpecOption) -> dict[str, str]:
+        options = (*lent, spec.env({"LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"}), *options)
+        done = await client.run(image, [program, "-I", "-c", CALLS], options=options)
+        first, *others = done.stdout.decode().splitlines()
+        assert others == ["child", "b''"], done.stderr.decode()
+        found: dict[str, str] = json.loads(first)
+        return found
+
+    without = await ended()
+    assert not {without[name] for name in ("keyctl", "personality", "socket", "clone3")} & {"EPERM", "ENOSYS"}
+    confined = await ended(spec.seccomp_default())
+    assert confined == {**dict.fromkeys(without, "EPERM"), "asking": "done", "clone3": "ENOSYS"}
+    more = await ended(spec.add_capabilities("SYS_ADMIN"), spec.seccomp_default())
+    assert {name for name in more if more[name] != confined[name]} == {"clone", "clone3", "unshare"}
 
 
 async def test_hooks_are_called_at_their_moments(client: Client, image: Image, tmp_path: Path) -> None:

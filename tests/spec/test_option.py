@@ -97,6 +97,7 @@ OPTIONS: dict[str, SpecOption] = {
     "rootfs_path": spec.rootfs_path("/srv/root"),
     "rootfs_propagation": spec.rootfs_propagation("rshared"),
     "seccomp": spec.seccomp({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [MKDIR_REFUSED]}),
+    "seccomp_default": spec.seccomp_default(),
     "seccomp_file": _of_file(spec.seccomp_file, '{"defaultAction": "SCMP_ACT_LOG"}'),
     "seccomp_unconfined": spec.seccomp_unconfined(),
     "selinux_label": spec.selinux_label("u:r:t:s0", mount_label="u:r:f:s0"),

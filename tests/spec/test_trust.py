@@ -61,7 +61,14 @@ CLOSED = {
     *("cgroupfs", "dev_shm_size", "mounts", "tmpfs", "without_mounts", "without_run_mount"),
     *("sysctls", "time_offsets", "user_namespace"),
     # The default has no profiles, so that these take nothing away from it; `writable_cgroupfs` finds no cgroups.
-    *("apparmor_profile", "seccomp", "seccomp_file", "seccomp_unconfined", "writable_cgroupfs"),
+    *(
+        "apparmor_profile",
+        "seccomp",
+        "seccomp_default",
+        "seccomp_file",
+        "seccomp_unconfined",
+        "writable_cgroupfs",
+    ),
     # Begin anew.
     *("compose", "from_default"),
 }
