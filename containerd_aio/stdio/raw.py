@@ -26,8 +26,8 @@ class _RawTerminal:
     """One terminal, and how many want it raw."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = os.dup(descriptor)  # the program may close its own first
         self._saved: list[Any] = termios.tcgetattr(descriptor)  # as termios has it
+        self._descriptor = os.dup(descriptor)  # the program may close its own first
         self.users = 0
         self._unheard = [listen(number, self.restore) for number in _ENDS if _by_default(number)]
         if _by_default(signal.SIGTSTP):

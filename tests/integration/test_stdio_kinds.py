@@ -81,7 +81,7 @@ async def test_each_subset_of_pipes_is_connected_and_the_rest_goes_nowhere(
     shared: Shared, chosen: set[str]
 ) -> None:
     names = ("stdin", "stdout", "stderr")
-    stdio = pipes(**{name: name in chosen for name in names})
+    stdio = pipes(stdin="stdin" in chosen, stdout="stdout" in chosen, stderr="stderr" in chosen)
     script = "read line; echo out $line && echo err $line >&2"
     async with await shared.host.exec("some", ["sh", "-c", script], stdio=stdio) as process:
         exited = process.wait()

@@ -15,9 +15,10 @@ import anyio
 import pytest
 
 from containerd_aio.errors import UnavailableError
-from containerd_aio.stdio import inherit
+from containerd_aio.stdio import inherit, pipes
 from containerd_aio.stdio.console import Console
 from tests.stdio.shim import created, running
+from tests.stdio.test_connect import record
 
 
 @pytest.fixture
@@ -138,6 +139,128 @@ async def test_a_terminal_without_input_stays_as_it_is(terminal: tuple[int, int]
     stdio = inherit(stdin=False, terminal=True, descriptors=(terminal[1],) * 3)
     async with running(stdio, fifo_dir):
         assert not is_raw(terminal[1])
+
+
+async def test_the_size_of_the_screen_is_followed_also_without_input(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    stdio = inherit(stdin=False, terminal=True, descriptors=(0, terminal[1], terminal[1]))
+    assert stdio.terminal_size() == (80, 24)
+    sizes: list[tuple[int, int]] = []
+
+    async def resize(width: int, height: int) -> None:
+        sizes.append((width, height))
+
+    async with created(stdio, fifo_dir) as (opened, _):
+        opened.on_resize(resize)
+        await opened.starting()
+        assert sizes == [(80, 24)], "before the process runs"
+        await opened.started()
+        await anyio.wait_all_tasks_blocked()
+        assert sizes == [(80, 24)] * 2, "and again: it may have changed meanwhile"
+
+
+async def test_a_size_that_is_given_is_the_first(fifo_dir: str) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    async def resize(width: int, height: int) -> None:
+        sizes.append((width, height))
+        raise UnavailableError("which is not worth the process")
+
+    stdio = pipes(terminal=True, size=(132, 50))
+    async with created(stdio, fifo_dir) as (opened, _):
+        opened.on_resize(resize)
+        await opened.starting()
+        await opened.started()
+        assert sizes == [(132, 50)]
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for none in (pipes(), pipes(terminal=True), inherit(terminal=True, descriptors=(nowhere,) * 3)):
+        async with created(none, fifo_dir) as (opened, _):
+            opened.on_resize(resize)
+            await opened.starting()
+    os.close(nowhere)
+    assert sizes == [(132, 50)]
+
+
+async def test_the_terminal_is_given_back_when_the_output_ends_and_what_is_typed_then_is_the_next_ones(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    master, slave = terminal
+    stdio = inherit(terminal=True, descriptors=(slave, slave, slave))
+    async with running(stdio, fifo_dir) as (opened, shim):
+        assert is_raw(slave)
+        shim.end()
+        with anyio.fail_after(5):
+            await opened.drain(5)
+        await anyio.wait_all_tasks_blocked()
+        assert not is_raw(slave)
+        os.write(master, b"for the shell\n")
+        assert os.read(slave, 100) == b"for the shell\n"
+
+
+async def test_a_process_that_exists_is_shown_as_it_is_and_draws_itself_again(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    """It is the record that tells of the terminal, not the kind; a size that stays tells the process nothing."""
+    _, slave = terminal
+    sizes: list[tuple[int, int]] = []
+
+    async def resize(width: int, height: int) -> None:
+        sizes.append((width, height))
+
+    async with created(pipes(stdin=True, terminal=True), fifo_dir) as (first, _):
+        asked = record(stdin=first.stdin_path, stdout=first.stdout_path, terminal=True)
+        again = await inherit(descriptors=(slave, slave, slave)).attach(asked)
+        again.on_resize(resize)
+        await again.started()
+        assert is_raw(slave)
+        await anyio.wait_all_tasks_blocked()
+        assert sizes == [(80, 25), (80, 24)]
+        await again.aclose(unlink=False)
+        assert not is_raw(slave)
+
+
+async def test_the_keys_to_detach_give_the_terminal_back_and_do_not_end_the_input(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    master, slave = terminal
+    stdio = inherit(terminal=True, detach_keys="ctrl-p,ctrl-q", descriptors=(slave, slave, slave))
+    async with running(stdio, fifo_dir) as (opened, shim):
+        assert not opened.detached.is_set()
+        os.write(master, b"typed\x10\x11lost")
+        with anyio.fail_after(5):
+            await opened.detached.wait()
+        assert not is_raw(slave)
+        assert shim.close_io_calls == 0
+        opened.close_stdin()
+        await shim.close_io()
+        assert await shim.read() == b"typed"
+
+
+async def test_two_processes_on_one_terminal_both_follow_its_size_and_the_last_gives_it_back(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    _, slave = terminal
+    stdio = inherit(terminal=True, descriptors=(slave, slave, slave))
+    sizes: dict[str, list[tuple[int, int]]] = {"first": [], "second": []}
+
+    async with created(stdio, fifo_dir) as (first, _), created(stdio, fifo_dir) as (second, _):
+        for name, opened in (("first", first), ("second", second)):
+
+            async def resize(width: int, height: int, name: str = name) -> None:
+                sizes[name].append((width, height))
+
+            opened.on_resize(resize)
+            await opened.started()
+        await anyio.wait_all_tasks_blocked()
+        termios.tcsetwinsize(slave, (50, 132))
+        signal.raise_signal(signal.SIGWINCH)
+        await anyio.wait_all_tasks_blocked()
+        assert sizes == {"first": [(80, 24), (132, 50)], "second": [(80, 24), (132, 50)]}
+        await first.aclose()
+        assert is_raw(slave)
+        await second.aclose()
+        assert not is_raw(slave)
 
 
 PROGRAM = """

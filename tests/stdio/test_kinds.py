@@ -26,6 +26,27 @@ def test_a_terminal_without_stdout_is_refused(make: object) -> None:
         make()
 
 
+@pytest.mark.parametrize("size", [(0, 24), (80, 0), (65536, 1), (1, -1)])
+def test_a_size_that_no_terminal_has_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InvalidArgumentError, match="a terminal cannot have"):
+        pipes(terminal=True, size=size)
+    with pytest.raises(InvalidArgumentError, match="a terminal cannot have"):
+        streams(None, io.BytesIO(), terminal=True, size=size)
+
+
+def test_only_a_terminal_has_a_size() -> None:
+    with pytest.raises(InvalidArgumentError, match="give terminal=True"):
+        pipes(size=(80, 24))
+    assert pipes(terminal=True, size=(80, 24)).terminal_size() == (80, 24)
+    assert pipes(terminal=True).terminal_size() is None
+    assert null().terminal_size() is None
+
+
+def test_keys_that_are_none_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="'ctrl-ä' is neither"):
+        inherit(detach_keys="ctrl-ä")
+
+
 def test_a_terminal_gives_up_stderr() -> None:
     assert streams(None, io.BytesIO(), io.BytesIO(), terminal=True).terminal
     assert inherit(terminal=True).terminal

@@ -19,10 +19,10 @@ from containerd_aio.stdio.send import FifoSendStream
 
 
 @asynccontextmanager
-async def an_input(directory: Path | str) -> AsyncGenerator[FifoSendStream]:
+async def an_input(directory: Path | str, *, terminal: bool = False) -> AsyncGenerator[FifoSendStream]:
     path = os.path.join(directory, "stdin")
     os.mkfifo(path)
-    stream = FifoSendStream(path)
+    stream = FifoSendStream(path, terminal=terminal)
     try:
         yield stream
     finally:
@@ -334,3 +334,55 @@ def test_any_pieces_and_any_reads_give_the_same_bytes(
 
     with TemporaryDirectory() as directory:
         anyio.run(run, directory)
+
+
+# -- a terminal ------------------------------------------------------------------------------------------------
+
+
+async def not_called() -> None:
+    raise AssertionError("CloseIO would take the terminal away")
+
+
+@pytest.mark.parametrize(
+    ("typed", "end"),
+    [(b"", b"\4"), (b"ls\n", b"\4"), (b"ls\r", b"\4"), (b"ls", b"\4\4"), (b"ls\n\4", b"\4\4")],
+)
+@pytest.mark.parametrize("early", [False, True], ids=["after start", "before start"])
+async def test_the_end_of_what_is_typed_at_a_terminal_is_typed(
+    tmp_path: Path, reader: list[int], typed: bytes, end: bytes, early: bool
+) -> None:
+    async with an_input(tmp_path, terminal=True) as stream:
+        stream.on_closed(not_called)
+        await stream.send(typed)
+        if early:
+            await stream.aclose()
+        shim = shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        await stream.aclose()
+        await stream.aclose()
+        assert await everything(shim) == typed + end
+
+
+async def test_the_end_that_does_not_fit_waits_for_room_and_can_be_tried_again(
+    tmp_path: Path, reader: list[int]
+) -> None:
+    async with an_input(tmp_path, terminal=True) as stream:
+        shim = shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        with anyio.move_on_after(0.05):
+            while True:
+                await stream.send(b"\n" * 4096)
+        with anyio.move_on_after(0.02) as scope:
+            await stream.aclose()
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream.aclose)
+            assert (await everything(shim)).endswith(b"\n\4")
+
+
+async def test_the_end_is_typed_for_nobody_where_nobody_reads(tmp_path: Path, reader: list[int]) -> None:
+    async with an_input(tmp_path, terminal=True) as stream:
+        os.close(shim_opens(tmp_path, reader))
+        reader.clear()
+        await stream.reader_has_come()
+        await stream.aclose()
