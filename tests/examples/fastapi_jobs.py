@@ -67,7 +67,7 @@ async def follow_job(task: Annotated[Task, Depends(started)]) -> AsyncIterator[S
 @router.websocket("/containers/{container_id}/terminal")
 async def terminal(websocket: WebSocket, container_id: str, client: ContainerdClient) -> None:
     task = await (await client.load_container(container_id)).task()
-    stdio = pipes(stdin=True, terminal=True)
+    stdio = pipes(stdin=True, terminal=True, size=(80, 24))
     async with await task.exec(f"terminal-{secrets.token_hex(6)}", ["sh"], stdio=stdio) as shell:
         await contrib.serve_terminal(websocket, shell)
 

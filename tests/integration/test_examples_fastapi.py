@@ -189,6 +189,8 @@ async def shown_until(websocket: ClientConnection, text: bytes) -> bytes:
 
 async def test_a_terminal_shows_what_a_person_would_see(address: str, box: Container) -> None:
     async with terminal(address, box.id) as websocket:
+        await websocket.send(b"stty size\r")
+        await shown_until(websocket, b"24 80\r\n")
         await websocket.send(json.dumps({"resize": [123, 45]}))
         await websocket.send(b"stty size\r")
         await shown_until(websocket, b"45 123\r\n")
