@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from containerd_aio.cli.output import Output, until_closed
+from containerd_aio.cli.program import SIGPIPE_CODE
 from containerd_aio.client import Client
 from containerd_aio.events import Event, Gap, rfc3339, to_json
 from containerd_aio.filters import modernize
-
-SIGPIPE_CODE = 141
-"""What a shell shows for a program that went on writing when nobody read."""
 
 
 def line(event: Event) -> str:

@@ -24,12 +24,12 @@ class Output:
         self._descriptor = descriptor
         self._polled = True
 
-    async def write(self, text: str) -> None:
+    async def write(self, data: str | bytes) -> None:
         """Write all of it, as the reader takes it.
 
         :raises BrokenPipeError: if there is no reader any more
         """
-        rest = text.encode(errors="surrogateescape")
+        rest = data if isinstance(data, bytes) else data.encode(errors="surrogateescape")
         while rest:
             await self._until_writable()
             # What says that it is writable takes so much at once.

@@ -1,88 +1,107 @@
-"""``containerd-aio run``: one container, connected to this terminal."""
+"""``containerd-aio run``: one container, to its end, or left to itself."""
 
 from __future__ import annotations
 
 import os
-import re
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+import sys
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 import anyio
 
-from containerd_aio import spec
+from containerd_aio.cli.foreground import own_streams, run_to_the_end
+from containerd_aio.cli.log_files import (
+    LOG_FILE_LABEL,
+    add_to_log_file,
+    default_log_file,
+    make_log_file,
+)
+from containerd_aio.cli.order import Order
+from containerd_aio.cli.output import until_closed
+from containerd_aio.cli.program import SIGPIPE_CODE
+from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.client import Client
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.image import Image
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.spec import SpecOption
-from containerd_aio.stdio import inherit
-
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+from containerd_aio.stdio import log_file, pipes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What the user asked to run."""
-
-    image: str
-    args: Sequence[str] | None = None
-    env: tuple[str, ...] = ()
-    cwd: str | None = None
-    user: str | None = None
-    memory: str | None = None
-
-    def options(self) -> list[SpecOption]:
-        """Return the options of the OCI spec."""
-        options: list[SpecOption] = []
-        if self.env:
-            options.append(spec.env(self.env))
-        if self.cwd is not None:
-            options.append(spec.cwd(self.cwd))
-        if self.user is not None:
-            options.append(spec.user(self.user))
-        if self.memory is not None:
-            options.append(spec.memory_limit(size(self.memory)))
-        return options
+async def run_container(
+    order: Order, *, address: str | None, namespace: str | None, grace: float, signals: SignalsCaught
+) -> int:
+    """Run the container, or start it and leave it to itself; return the code to end with."""
+    if order.private and address is not None and "CONTAINERD_ADDRESS" not in os.environ:
+        raise InvalidArgumentError("--private starts a containerd of its own: it takes no --address")
+    if order.detach:
+        async with Client(address, namespace=namespace) as client:
+            print(await _started(client, order))
+        return 0
+    with until_closed(sys.stdout.fileno()):
+        async with _connected(address, namespace, order.private) as client:
+            return await _run_to_the_end(client, order, grace, signals)
+    return SIGPIPE_CODE
 
 
-def size(text: str) -> int:
-    """Return the bytes of a size as ``64M`` or ``1g``.
+async def _run_to_the_end(client: Client, order: Order, grace: float, signals: SignalsCaught) -> int:
+    """Run a container, connected with our own streams, remove it, and return its code.
 
-    :raises InvalidArgumentError: if it is none
+    It is removed whatever ends this: a signal, an error, a pipe that nobody reads any more.
     """
-    found = re.fullmatch(r"(\d+)([KMG]?)B?", text.upper())
-    if found is None:
-        raise InvalidArgumentError(f"{text!r} is no size; give 64M or 1G")
-    return int(found[1]) * _SIZES[found[2]]
-
-
-async def run_container(order: Order, *, address: str | None, namespace: str | None, private: bool) -> int:
-    """Run the container to its end and return its code."""
+    if order.log is None:
+        stdio = own_streams(interactive=order.interactive, terminal=order.terminal)
+    else:
+        add_to_log_file(order.log)
+        stdio = log_file(order.log)
     async with (
-        _connected(address, namespace, private) as client,
         await client.new_container(
-            f"run-{secrets.token_hex(6)}",
+            order.container_id(),
             image=await _image(client, order.image),
             args=order.args,
             options=order.options(),
         ) as container,
-        await container.new_task(stdio=inherit()) as task,
+        await container.new_task(stdio=stdio) as task,
     ):
-        exited = task.wait()
+        return await run_to_the_end(task, signals, grace=grace, raw=order.is_session)
+
+
+async def _started(client: Client, order: Order) -> str:
+    """Start a container, leave it to itself, and return its id.
+
+    Its output goes to a log file; that of a session waits in the FIFOs until somebody attaches.
+    """
+    id = order.container_id()
+    path = None if order.is_session else order.log or default_log_file(client.namespace, id)
+    async with AsyncExitStack() as undo:
+        container = await client.new_container(
+            id,
+            image=await _image(client, order.image),
+            args=order.args,
+            options=order.options(),
+            labels={} if path is None else {LOG_FILE_LABEL: str(path)},
+        )
+        await undo.enter_async_context(container)
+        if path is None:
+            stdio = pipes(stdin=True, terminal=True)
+        elif order.log is not None:
+            add_to_log_file(path)
+            stdio = log_file(path)
+        else:
+            make_log_file(path)  # not before: another container of this id may be writing to it
+            undo.callback(path.unlink, missing_ok=True)
+            stdio = log_file(path)
+        task = await undo.enter_async_context(await container.new_task(stdio=stdio))
         await task.start()
-        code = (await exited).code
-        await task.delete()
-        return code
+        undo.pop_all()
+    await task.stdio.aclose(unlink=False)
+    return id
 
 
 @asynccontextmanager
 async def _connected(address: str | None, namespace: str | None, private: bool) -> AsyncGenerator[Client]:
     async with AsyncExitStack() as stack:
         if private:
-            if address is not None and "CONTAINERD_ADDRESS" not in os.environ:
-                raise InvalidArgumentError("--private starts a containerd of its own: it takes no --address")
             daemon = await stack.enter_async_context(PrivateDaemon())
             yield await stack.enter_async_context(daemon.client())
         else:

@@ -1,0 +1,137 @@
+"""Tasks, by their containers: ``ps``, ``logs``, ``top``, ``kill``, ``stop``, ``pause``, ``resume``, ``wait``, ``rm``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from containerd_aio.cli.options import Address, AsJson, Container, Containers, Namespace, Quiet, examples
+from containerd_aio.cli.program import finish
+
+app = typer.Typer()
+
+
+@app.command(epilog=examples("ps", "ps --all --json", "rm $(containerd-aio ps --all -q)"))
+def ps(
+    all: Annotated[bool, typer.Option("--all", help="Show containers without a task, too.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show the tasks: container, image, pid, state, and how long ago the container was made."""
+    from containerd_aio.cli.ps import show_tasks
+
+    finish(show_tasks(address=address, namespace=namespace, all=all, quiet=quiet, as_json=as_json))
+
+
+@app.command(epilog=examples("logs web", "logs -f --tail 10 web"))
+def logs(
+    container: Container,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the container has ended.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Only the last N lines of what is there.")
+    ] = None,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show what a container of `run -d`, or another one with a log file, has written, as it wrote it."""
+    from containerd_aio.cli.logs import show_logs
+
+    finish(show_logs(container, address=address, namespace=namespace, follow=follow, tail=tail))
+
+
+@app.command(epilog=examples("top", "top --once", "top --json --interval 10 | jq .memory"))
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Show it once, of one interval, and end.")] = False,
+    interval: Annotated[float, typer.Option(metavar="SECONDS", help="How often to look.")] = 2.0,
+    as_json: AsJson = False,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show what the tasks use: CPU (100 % is one whole CPU), memory without reclaimable cache, processes.
+
+    In a terminal until Ctrl-C; else once.
+    """
+    from containerd_aio.cli.top import show_usage
+
+    finish(show_usage(address=address, namespace=namespace, once=once, interval=interval, as_json=as_json))
+
+
+@app.command(epilog=examples("kill web", "kill -s HUP web", "kill --all-processes web"))
+def kill(
+    containers: Containers,
+    signal: Annotated[str, typer.Option("--signal", "-s", help="Its name or number.")] = "KILL",
+    all_processes: Annotated[
+        bool, typer.Option("--all-processes", help="Send it to every process in the container.")
+    ] = False,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Send a signal to the containers' processes, and print the ids."""
+    from containerd_aio.cli.control import for_tasks, killed
+
+    act = killed(signal, all=all_processes)
+    finish(for_tasks(containers, act, address=address, namespace=namespace))
+
+
+@app.command(epilog=examples("stop web", "stop -t 60 db"))
+def stop(
+    containers: Containers,
+    grace: Annotated[
+        float,
+        typer.Option("--time", "-t", metavar="SECONDS", min=0, help="How long it has to end by itself."),
+    ] = 10.0,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Ask the containers' processes to end, kill those that do not, and print the ids.
+
+    They are asked with the stop signal of their image, else SIGTERM. The containers stay; `rm` removes them.
+    """
+    from containerd_aio.cli.control import for_tasks, stopped
+
+    finish(for_tasks(containers, stopped(grace), address=address, namespace=namespace))
+
+
+@app.command(epilog=examples("pause web"))
+def pause(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
+    """Freeze all processes of the containers, and print the ids."""
+    from containerd_aio.cli.control import for_tasks, paused
+
+    finish(for_tasks(containers, paused, address=address, namespace=namespace))
+
+
+@app.command(epilog=examples("resume web"))
+def resume(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
+    """Let the processes of paused containers go on, and print the ids."""
+    from containerd_aio.cli.control import for_tasks, resumed
+
+    finish(for_tasks(containers, resumed, address=address, namespace=namespace))
+
+
+@app.command(epilog=examples("wait job", "wait job-1 job-2"))
+def wait(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
+    """Wait until the containers' processes have ended, and print their codes in the order given."""
+    from containerd_aio.cli.control import awaited, for_tasks
+
+    finish(for_tasks(containers, awaited, address=address, namespace=namespace))
+
+
+@app.command(epilog=examples("rm web", "rm -f web db"))
+def rm(
+    containers: Containers,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Kill what still runs.")] = False,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Remove containers, with their tasks, files and logs, and print the ids.
+
+    A log that `run --log` has put elsewhere stays.
+    """
+    from containerd_aio.cli.rm import remove
+
+    finish(remove(containers, address=address, namespace=namespace, force=force))

@@ -1,0 +1,63 @@
+"""What is done to running tasks: ``kill``, ``stop``, ``pause``, ``resume``, ``wait``; each to several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from containerd_aio.cli.lookup import each, task_named
+from containerd_aio.client import Client
+from containerd_aio.task import Task
+from containerd_aio.types.signal import signal_number
+
+Act = Callable[[Task], Awaitable[str]]
+
+
+async def for_tasks(names: Sequence[str], act: Act, *, address: str | None, namespace: str | None) -> int:
+    """Do something to the tasks of containers, print what it gives for each, and return 1 if any failed."""
+    async with Client(address, namespace=namespace) as client:
+
+        async def found(name: str) -> str:
+            return await act(await task_named(client, name))
+
+        return await each(names, found)
+
+
+def killed(signal: str, *, all: bool) -> Act:
+    """Return the act of sending a signal, by number or name.
+
+    :raises InvalidArgumentError: if there is no such signal
+    """
+    number = signal_number(int(signal) if signal.isdecimal() else signal)
+
+    async def act(task: Task) -> str:
+        await task.kill(number, all=all)
+        return task.id
+
+    return act
+
+
+def stopped(grace: float) -> Act:
+    """Return the act of asking for the end, and killing after ``grace`` seconds."""
+
+    async def act(task: Task) -> str:
+        await task.stop(grace)
+        return task.id
+
+    return act
+
+
+async def paused(task: Task) -> str:
+    """Freeze a task."""
+    await task.pause()
+    return task.id
+
+
+async def resumed(task: Task) -> str:
+    """Let a frozen task go on."""
+    await task.resume()
+    return task.id
+
+
+async def awaited(task: Task) -> str:
+    """Wait for the end of a task, and return its code."""
+    return str((await task.wait()).code)

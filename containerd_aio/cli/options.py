@@ -1,0 +1,73 @@
+"""Options that many commands share, and the form of their examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "-a",
+        envvar="CONTAINERD_ADDRESS",
+        help="containerd's socket; /run/containerd/containerd.sock if left out.",
+        show_default=False,
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        envvar="CONTAINERD_NAMESPACE",
+        help="The namespace to work in; `default` if left out.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")]
+Container = Annotated[
+    str, typer.Argument(metavar="CONTAINER", help="The id of a container.", show_default=False)
+]
+Containers = Annotated[
+    list[str], typer.Argument(metavar="CONTAINER...", help="Ids of containers.", show_default=False)
+]
+
+# Of a process in the foreground.
+Terminal = Annotated[bool, typer.Option("--tty", "-t", help="Give it a terminal.")]
+Interactive = Annotated[
+    bool, typer.Option("--interactive", "-i", help="Connect its stdin with ours; /dev/null otherwise.")
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env", "-e", metavar="NAME=VALUE", help="A variable; NAME alone takes ours. May be repeated."
+    ),
+]
+EnvFile = Annotated[
+    list[Path] | None,
+    typer.Option("--env-file", metavar="FILE", help="A file with a variable on each line. May be repeated."),
+]
+Cwd = Annotated[
+    str | None, typer.Option("--cwd", "-w", "--workdir", metavar="PATH", help="The directory to run in.")
+]
+User = Annotated[str | None, typer.Option("--user", "-u", help="A name, uid, user:group or uid:gid.")]
+Grace = Annotated[
+    float,
+    typer.Option(
+        help="Seconds from a SIGTERM or SIGHUP for this command, which is handed on, until it is killed.",
+        min=0,
+    ),
+]
+
+
+_PROGRAM = "containerd-aio"
+
+
+def examples(*lines: str) -> str:
+    """Return the text below a command's help."""
+    # \b keeps the lines as they are.
+    return "\n".join(["\b", "Examples:", *(f"  {_PROGRAM} {line}" for line in lines)])

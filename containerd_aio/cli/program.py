@@ -1,0 +1,107 @@
+"""Running a command to its end, and ending this program as its users expect: one line for an error, and a code.
+
+The code is that of the process in the foreground, where there is one (``run``, ``exec``, ``attach``); then errors
+of our own are 125, 126 and 127, as Docker has them, so that they can be told from the process's. For all other
+commands an error is 1. A signal gives 128 and its number; a pipe that nobody reads any more 141, without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Coroutine
+from signal import SIGINT, SIGPIPE
+from typing import Any, Final, NoReturn
+
+from containerd_aio.cli.signals import SignalsCaught
+from containerd_aio.errors import ContainerdError, StartFailedError
+
+FAILED: Final = 1
+NOT_RUN: Final = 125
+"""What commands end with that would else end with a process's code, where there is none."""
+SIGPIPE_CODE: Final = 128 + SIGPIPE
+"""What a shell shows for a program that went on writing when nobody read."""
+
+_CANNOT_BE_RUN: Final = 126
+_NOT_FOUND: Final = 127
+
+# What runc and crun say of the program itself, not of a mount, say: exec: "/bin/x": stat /bin/x: no such file …
+_MISSING: Final = re.compile(
+    r'exec: ".*": .*(no such file or directory|not found in \$PATH)|executable file .* not found', re.DOTALL
+)
+_FORBIDDEN: Final = re.compile(
+    r'exec: ".*": .*(permission denied|is a directory|not a directory)|exec \S+: (exec format error|permission denied)',
+    re.DOTALL,
+)
+
+
+def finish(
+    work: Coroutine[Any, Any, int | None], *, failed: int = FAILED, signals: SignalsCaught | None = None
+) -> NoReturn:
+    """Run a command and leave this program with its code; an error of ours is told on stderr and gives ``failed``."""
+    try:
+        code = asyncio.run(_ended(work, signals or SignalsCaught()))
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # before the signal was caught, or after
+        code = 128 + SIGINT
+    except BrokenPipeError:
+        _drop_output()
+        code = SIGPIPE_CODE
+    except (ContainerdError, OSError) as error:
+        complain(error)
+        code = exit_code(error, failed)
+    finally:
+        work.close()  # where it never began
+    sys.exit(code)
+
+
+def complain(error: Exception) -> None:
+    """Tell on stderr what went wrong."""
+    for line in (str(error), *getattr(error, "__notes__", ())):
+        tell(line)
+
+
+def tell(line: str) -> None:
+    """Say something on stderr; that nobody reads it is no reason to fail."""
+    try:
+        print(f"containerd-aio: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def exit_code(error: Exception, failed: int) -> int:
+    """Return the code for an error: where the runtime says so, 127 for a missing program, 126 for one that cannot
+    be run, as shells have it; else ``failed``."""
+    if isinstance(error, StartFailedError):
+        if _MISSING.search(str(error)):
+            return _NOT_FOUND
+        if _FORBIDDEN.search(str(error)):
+            return _CANNOT_BE_RUN
+    return failed
+
+
+async def _ended(work: Coroutine[Any, Any, int | None], signals: SignalsCaught) -> int:
+    code: int | None = 0
+    with signals.ending():
+        try:
+            code = await work
+        except BaseExceptionGroup as group:  # the wrapping of a task group that one task has failed in
+            raise _first(group) from None
+    if signals.ended_by is not None:
+        return 128 + signals.ended_by
+    return code or 0
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _drop_output() -> None:
+    """Have what is left in Python's buffer go nowhere: it would be complained about at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

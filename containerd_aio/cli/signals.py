@@ -1,0 +1,57 @@
+"""The signals that a command gets while it runs.
+
+A signal ends the command, and what it has made is removed on the way out: Ctrl-C, SIGTERM and SIGHUP alike. While
+a process of a container runs in the foreground, whoever watches over it takes the signals instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals
+from typing import Final
+
+import anyio
+
+CAUGHT: Final = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2)
+
+
+class SignalsCaught:
+    """Who gets the signals of this command."""
+
+    def __init__(self) -> None:
+        self.ended_by: Signals | None = None
+        self._scope = anyio.CancelScope()
+        self._taker: Callable[[Signals], None] = self.end
+
+    def end(self, number: Signals) -> None:
+        """End the command, as this signal would have it: the block of ``ending()`` is cancelled."""
+        if self.ended_by is None:
+            self.ended_by = number
+            self._scope.cancel()
+
+    @contextmanager
+    def ending(self) -> Generator[None]:
+        """Run the block; a signal that nobody takes cancels it. Once, in the main thread."""
+        loop = asyncio.get_running_loop()
+        for number in CAUGHT:
+            loop.add_signal_handler(number, self._arrived, number)
+        try:
+            with self._scope:
+                yield
+        finally:
+            for number in CAUGHT:
+                loop.remove_signal_handler(number)
+
+    @contextmanager
+    def taken(self, taker: Callable[[Signals], None]) -> Generator[None]:
+        """Have ``taker`` called with each signal that comes during the block."""
+        former, self._taker = self._taker, taker
+        try:
+            yield
+        finally:
+            self._taker = former
+
+    def _arrived(self, number: Signals) -> None:
+        self._taker(number)
