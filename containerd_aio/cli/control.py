@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from containerd_aio.cli.lookup import each, task_named
 from containerd_aio.client import Client
 from containerd_aio.task import Task
-from containerd_aio.types.signal import signal_number
 
 Act = Callable[[Task], Awaitable[str]]
 
@@ -23,14 +22,11 @@ async def for_tasks(names: Sequence[str], act: Act, *, address: str | None, name
 
 
 def killed(signal: str, *, all: bool) -> Act:
-    """Return the act of sending a signal, by number or name.
-
-    :raises InvalidArgumentError: if there is no such signal
-    """
-    number = signal_number(int(signal) if signal.isdecimal() else signal)
+    """Return the act of sending a signal, by number or name."""
+    wanted = int(signal) if signal.isdecimal() else signal
 
     async def act(task: Task) -> str:
-        await task.kill(number, all=all)
+        await task.kill(wanted, all=all)
         return task.id
 
     return act

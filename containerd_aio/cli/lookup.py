@@ -1,4 +1,4 @@
-"""The containers that were named on the command line, and doing something to several of them."""
+"""What was named on the command line, containers and images, and doing something to several containers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from containerd_aio.cli.program import FAILED, complain
 from containerd_aio.client import Client
 from containerd_aio.container import Container
 from containerd_aio.errors import ContainerdError, NotFoundError
+from containerd_aio.image import Image
 from containerd_aio.stdio import Stdio
 from containerd_aio.task import Task
 
@@ -25,6 +26,23 @@ async def container_named(client: Client, id: str) -> Container:
         raise NotFoundError(
             f"there is no container '{id}' in namespace '{client.namespace}'; `ps --all` shows those that are, "
             "-n takes another namespace",
+            method=error.method,
+            subject=error.subject,
+            server_message=error.server_message,
+        ) from error
+
+
+async def image_named(client: Client, name: str) -> Image:
+    """Return an image.
+
+    :raises NotFoundError: if there is none of that name; the message says what to do
+    """
+    try:
+        return await client.image(name)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no image '{name}' in namespace '{client.namespace}'; `images` shows those that are, "
+            "`import` brings one from an archive",
             method=error.method,
             subject=error.subject,
             server_message=error.server_message,

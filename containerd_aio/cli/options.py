@@ -12,6 +12,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         "-a",
+        metavar="ADDRESS",
         envvar="CONTAINERD_ADDRESS",
         help="containerd's socket; /run/containerd/containerd.sock if left out.",
         show_default=False,
@@ -22,6 +23,7 @@ Namespace = Annotated[
     typer.Option(
         "--namespace",
         "-n",
+        metavar="NAME",
         envvar="CONTAINERD_NAMESPACE",
         help="The namespace to work in; `default` if left out.",
         show_default=False,
@@ -33,7 +35,7 @@ Container = Annotated[
     str, typer.Argument(metavar="CONTAINER", help="The id of a container.", show_default=False)
 ]
 Containers = Annotated[
-    list[str], typer.Argument(metavar="CONTAINER...", help="Ids of containers.", show_default=False)
+    list[str], typer.Argument(metavar="CONTAINER", help="Ids of containers.", show_default=False)
 ]
 
 # Of a process in the foreground.
@@ -54,12 +56,15 @@ EnvFile = Annotated[
 Cwd = Annotated[
     str | None, typer.Option("--cwd", "-w", "--workdir", metavar="PATH", help="The directory to run in.")
 ]
-User = Annotated[str | None, typer.Option("--user", "-u", help="A name, uid, user:group or uid:gid.")]
+User = Annotated[
+    str | None, typer.Option("--user", "-u", metavar="USER", help="A name, uid, user:group or uid:gid.")
+]
 Grace = Annotated[
     float,
     typer.Option(
-        help="Seconds from a SIGTERM or SIGHUP for this command, which is handed on, until it is killed.",
+        metavar="SECONDS",
         min=0,
+        help="How long it has to end after a SIGTERM or SIGHUP, which is handed on.",
     ),
 ]
 

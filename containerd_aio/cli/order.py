@@ -43,7 +43,11 @@ class Order:
     read_only: bool = False
     log: Path | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        :raises InvalidArgumentError: with the way out
+        """
         if self.detach and self.remove:
             raise InvalidArgumentError("-d leaves the container to you: it takes no --rm; `rm` removes it")
         if self.detach and self.private:

@@ -17,6 +17,7 @@ from containerd_aio.cli.log_files import (
     default_log_file,
     make_log_file,
 )
+from containerd_aio.cli.lookup import image_named
 from containerd_aio.cli.order import Order
 from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
@@ -32,6 +33,7 @@ async def run_container(
     order: Order, *, address: str | None, namespace: str | None, grace: float, signals: SignalsCaught
 ) -> int:
     """Run the container, or start it and leave it to itself; return the code to end with."""
+    order.check()
     if order.private and address is not None and "CONTAINERD_ADDRESS" not in os.environ:
         raise InvalidArgumentError("--private starts a containerd of its own: it takes no --address")
     if order.detach:
@@ -111,7 +113,7 @@ async def _connected(address: str | None, namespace: str | None, private: bool) 
 async def _image(client: Client, name: str) -> Image:
     """Return the image of that name, or the one in that file."""
     if not await anyio.Path(name).is_file():
-        return await client.image(name)
+        return await image_named(client, name)
     images = await client.import_images(name, name=f"import-{secrets.token_hex(4)}:latest")
     if len(images) != 1:
         names = ", ".join(image.name for image in images)

@@ -22,14 +22,15 @@ class SignalsCaught:
 
     def __init__(self) -> None:
         self.ended_by: Signals | None = None
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         self._taker: Callable[[Signals], None] = self.end
 
     def end(self, number: Signals) -> None:
         """End the command, as this signal would have it: the block of ``ending()`` is cancelled."""
         if self.ended_by is None:
             self.ended_by = number
-            self._scope.cancel()
+            if self._scope is not None:
+                self._scope.cancel()
 
     @contextmanager
     def ending(self) -> Generator[None]:
@@ -38,7 +39,7 @@ class SignalsCaught:
         for number in CAUGHT:
             loop.add_signal_handler(number, self._arrived, number)
         try:
-            with self._scope:
+            with anyio.CancelScope() as self._scope:
                 yield
         finally:
             for number in CAUGHT:

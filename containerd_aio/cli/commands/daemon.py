@@ -15,14 +15,14 @@ app = typer.Typer()
 @app.command(epilog=examples("events", "events --json 'topic==\"/tasks/exit\",namespace==default'"))
 def events(
     filters: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILTER]...", help="Filters: one that matches is enough.")
+        list[str] | None, typer.Argument(metavar="[FILTER]", help="Filters: one that matches is enough.")
     ] = None,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
-    """Show what happens in containerd, in all namespaces: time, namespace, topic, and the event as JSON.
+    """Show what happens in containerd.
 
-    Goes on when containerd is started again; that events were missed meanwhile is told on stderr.
+    A line for each event, of all namespaces: time, namespace, topic, and the event as JSON. Goes on when containerd is started again; that events were missed meanwhile is told on stderr.
     """
     from containerd_aio.cli.events import show_events
 
@@ -31,7 +31,10 @@ def events(
 
 @app.command(epilog=examples("demo"))
 def demo() -> None:
-    """Start a private containerd and show what this library does with it (needs root, containerd and runc)."""
+    """See what this library does, on a private containerd.
+
+    It needs root, containerd and runc, and leaves nothing behind.
+    """
     from containerd_aio.cli.demo import show
 
     finish(show())

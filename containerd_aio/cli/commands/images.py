@@ -16,7 +16,10 @@ app = typer.Typer()
 def images(
     quiet: Quiet = False, as_json: AsJson = False, address: Address = None, namespace: Namespace = None
 ) -> None:
-    """Show the images: name, digest, size as transferred, and how long ago the name was made."""
+    """Show the images.
+
+    The columns: name, digest, size as it is transferred, how long ago the name was made.
+    """
     from containerd_aio.cli.images import show_images
 
     finish(show_images(address=address, namespace=namespace, quiet=quiet, as_json=as_json))
@@ -36,7 +39,7 @@ def import_(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Import the images of an archive, and print their names."""
+    """Import the images of an archive."""
     from containerd_aio.cli.images import import_archive
 
     finish(import_archive(archive, address=address, namespace=namespace, name=name))

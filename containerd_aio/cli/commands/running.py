@@ -47,7 +47,7 @@ def run(
     ],
     args: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ARGS...", help="What to run in it, in place of the image's Cmd."),
+        typer.Argument(metavar="ARGS", help="What to run in it, in place of the image's Cmd."),
     ] = None,
     terminal: Terminal = False,
     interactive: Interactive = False,
@@ -58,7 +58,8 @@ def run(
         ),
     ] = False,
     id: Annotated[
-        str | None, typer.Option("--id", "--name", help="The container's id; a new one if left out.")
+        str | None,
+        typer.Option("--id", "--name", metavar="ID", help="The container's id; a new one if left out."),
     ] = None,
     remove: Annotated[
         bool, typer.Option("--rm", help="Remove it at its end: done anyway, and never with -d.")
@@ -110,9 +111,10 @@ def run(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Run a container to its end, connected with this terminal, and remove it. Ends with the container's code.
+    """Run a container to its end, or leave it running.
 
-    Ctrl-C, and other signals, go to the process; the second one kills it. With -t and -i all keys go there, and a
+    It is connected with this terminal, its code is that of this command, and it is removed at the end; with -d it
+    is left to itself. Ctrl-C, and other signals, go to the process; the second one kills it. With -t and -i all keys go there, and a
     signal ends the session. The container is removed whatever ends this command.
 
     An error before the process runs is 125; 126 if it cannot be run, 127 if it is not there.
@@ -158,7 +160,7 @@ def exec(
     container: Container,
     args: Annotated[
         list[str],
-        typer.Argument(metavar="ARGS...", help="The program and its arguments.", show_default=False),
+        typer.Argument(metavar="ARGS", help="The program and its arguments.", show_default=False),
     ],
     terminal: Terminal = False,
     interactive: Interactive = False,
@@ -170,9 +172,10 @@ def exec(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Run another process in a running container, connected with this terminal. Ends with its code.
+    """Run another process in a running container.
 
-    Signals and errors are as with `run`; the process is killed whatever ends this command.
+    It is connected with this terminal, and its code is that of this command. Signals and errors are as with `run`;
+    the process is killed whatever ends this command.
     """
     from containerd_aio.cli.exec import ExecOrder, run_exec
 
@@ -205,9 +208,9 @@ def attach(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Connect this terminal with a running process, and end with its code.
+    """Connect this terminal with a running process.
 
-    Whatever ends this command, Ctrl-C too, the process goes on; in a terminal the detach keys do, since Ctrl-C is
+    When that has ended, its code is that of this command. Whatever ends this command, Ctrl-C too, the process goes on; in a terminal the detach keys do, since Ctrl-C is
     typed into it. What it wrote while nobody was attached comes first, 64 KiB at most: more it cannot write then.
     """
     from containerd_aio.cli.attach import attach_to

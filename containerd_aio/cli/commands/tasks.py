@@ -20,7 +20,11 @@ def ps(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Show the tasks: container, image, pid, state, and how long ago the container was made."""
+    """Show the tasks, and containers without one.
+
+    The columns: container, image, pid, state with the code of one that has ended, how long ago the container was
+    made.
+    """
     from containerd_aio.cli.ps import show_tasks
 
     finish(show_tasks(address=address, namespace=namespace, all=all, quiet=quiet, as_json=as_json))
@@ -38,7 +42,10 @@ def logs(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Show what a container of `run -d`, or another one with a log file, has written, as it wrote it."""
+    """Show what a container has written to its log.
+
+    Those of `run -d` and `run --log` have one; both outputs are in it, byte for byte.
+    """
     from containerd_aio.cli.logs import show_logs
 
     finish(show_logs(container, address=address, namespace=namespace, follow=follow, tail=tail))
@@ -52,9 +59,10 @@ def top(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Show what the tasks use: CPU (100 % is one whole CPU), memory without reclaimable cache, processes.
+    """Show what the tasks use: CPU, memory, processes.
 
-    In a terminal until Ctrl-C; else once.
+    100 % is one whole CPU; memory is without the file cache that can be taken back at once. In a terminal it goes
+    on until Ctrl-C; else it is shown once, and with --json for ever.
     """
     from containerd_aio.cli.top import show_usage
 
@@ -71,7 +79,7 @@ def kill(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Send a signal to the containers' processes, and print the ids."""
+    """Send a signal to containers, and print their ids."""
     from containerd_aio.cli.control import for_tasks, killed
 
     act = killed(signal, all=all_processes)
@@ -88,7 +96,7 @@ def stop(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Ask the containers' processes to end, kill those that do not, and print the ids.
+    """Ask containers to end, and kill those that do not.
 
     They are asked with the stop signal of their image, else SIGTERM. The containers stay; `rm` removes them.
     """
@@ -99,7 +107,7 @@ def stop(
 
 @app.command(epilog=examples("pause web"))
 def pause(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
-    """Freeze all processes of the containers, and print the ids."""
+    """Freeze all processes of containers."""
     from containerd_aio.cli.control import for_tasks, paused
 
     finish(for_tasks(containers, paused, address=address, namespace=namespace))
@@ -107,7 +115,7 @@ def pause(containers: Containers, address: Address = None, namespace: Namespace 
 
 @app.command(epilog=examples("resume web"))
 def resume(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
-    """Let the processes of paused containers go on, and print the ids."""
+    """Let the processes of paused containers go on."""
     from containerd_aio.cli.control import for_tasks, resumed
 
     finish(for_tasks(containers, resumed, address=address, namespace=namespace))
@@ -115,7 +123,7 @@ def resume(containers: Containers, address: Address = None, namespace: Namespace
 
 @app.command(epilog=examples("wait job", "wait job-1 job-2"))
 def wait(containers: Containers, address: Address = None, namespace: Namespace = None) -> None:
-    """Wait until the containers' processes have ended, and print their codes in the order given."""
+    """Wait for containers to end, and print their codes."""
     from containerd_aio.cli.control import awaited, for_tasks
 
     finish(for_tasks(containers, awaited, address=address, namespace=namespace))
@@ -128,7 +136,7 @@ def rm(
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
-    """Remove containers, with their tasks, files and logs, and print the ids.
+    """Remove containers, with their files and logs.
 
     A log that `run --log` has put elsewhere stays.
     """
