@@ -33,8 +33,8 @@ from containerd_aio.task import Task
 from containerd_aio.types import ExitStatus
 
 _CHUNK: Final = 64 * 1024
+_WRITES: Final = Mask.MODIFY | Mask.CLOSE_WRITE
 _LAST_OUTPUT_SECONDS: Final = 3.0
-"""How long after the end of a task its shim is waited for; another container may write to the same file for ever."""
 
 
 async def show_logs(
@@ -87,17 +87,24 @@ async def copy(descriptor: int, output: Output) -> None:
 
 
 async def copy_until_ended(
-    path: Path, descriptor: int, output: Output, exited: asyncio.Future[ExitStatus]
+    path: Path,
+    descriptor: int,
+    output: Output,
+    exited: asyncio.Future[ExitStatus],
+    *,
+    patience: float = _LAST_OUTPUT_SECONDS,
 ) -> None:
-    """Print what is written until the task has ended and its shim has written all of it."""
+    """Print what is written until the task has ended and its shim has written all of it, ``patience`` seconds
+    after the end at most: another container may write to the same file for ever."""
     changed = asyncio.Event()
-    with Inotify() as watch, anyio.CancelScope() as bounded:
+    bounded = anyio.CancelScope()
 
-        def noticed(_: object) -> None:
-            bounded.deadline = anyio.current_time() + _LAST_OUTPUT_SECONDS
-            changed.set()
+    def noticed(_: object) -> None:
+        bounded.deadline = anyio.current_time() + patience
+        changed.set()
 
-        watch.add_watch(path, Mask.MODIFY | Mask.CLOSE_WRITE)
+    with Inotify() as watch, bounded:
+        watch.add_watch(os.fspath(path), _WRITES)  # pyright: ignore[reportUnknownMemberType] - a bare PathLike
         exited.add_done_callback(noticed)
         async with anyio.create_task_group() as group:
             group.start_soon(_notice, watch, changed)

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Coroutine
 from signal import SIGINT, SIGPIPE
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.errors import ContainerdError, StartFailedError
@@ -96,7 +96,7 @@ async def _ended(work: Coroutine[Any, Any, int | None], signals: SignalsCaught) 
 
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error
 
 

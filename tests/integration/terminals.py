@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import textwrap
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,12 @@ else:
 """
 _TAIL = """
 asyncio.run(main(*sys.argv[1:]))
+"""
+
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
@@ -108,14 +114,20 @@ class Terminal:
         As a ``job`` it is the child of a shell, which is what is returned.
         """
         source = _HEAD + textwrap.indent(textwrap.dedent(body), " " * 8) + (_JOB if job else "") + _TAIL
+        with self._running([sys.executable, "-W", "error", "-c", source, *args], os.environ) as process:
+            yield process
+
+    @contextmanager
+    def command(self, *args: str, env: Mapping[str, str]) -> Generator[subprocess.Popen[bytes]]:
+        """The command line with these arguments; killed if it has not ended with the block."""
+        typed = [sys.executable, "-m", "containerd_aio", *args]
+        with self._running([sys.executable, "-c", _TAKE_TERMINAL, *typed], {**os.environ, **env}) as process:
+            yield process
+
+    @contextmanager
+    def _running(self, argv: Sequence[str], env: Mapping[str, str]) -> Generator[subprocess.Popen[bytes]]:
         tty = self.descriptor
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", source, *args],
-            stdin=tty,
-            stdout=tty,
-            stderr=tty,
-            start_new_session=True,
-        )
+        process = subprocess.Popen(argv, stdin=tty, stdout=tty, stderr=tty, start_new_session=True, env=env)
         try:
             yield process
         finally:

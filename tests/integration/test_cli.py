@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import ByteReceiveStream, Process
 
-from containerd_aio import Client, Image
+from containerd_aio import Image
 from containerd_aio.private_daemon import PrivateDaemon
 
 pytestmark = pytest.mark.integration
 
 COMMAND = [sys.executable, "-m", "containerd_aio"]
+COMMANDS = shlex.join(COMMAND)
+UNHEEDING = ["sh", "-c", "echo ready; sleep 3600"]
 
 
 async def typed(
@@ -28,6 +34,24 @@ async def typed(
         )
 
 
+async def shell(
+    script: str, *, input: bytes = b"", env: dict[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    with anyio.fail_after(50):
+        return await anyio.run_process(
+            ["bash", "-c", script], input=input, check=False, env={**os.environ, **env}
+        )
+
+
+@asynccontextmanager
+async def started(*args: str, env: dict[str, str]) -> AsyncIterator[tuple[Process, ByteReceiveStream]]:
+    """A command that runs, and its output."""
+    async with await anyio.open_process([*COMMAND, *args], env={**os.environ, **env}, stderr=None) as process:
+        assert process.stdout is not None
+        with anyio.fail_after(50):
+            yield process, process.stdout
+
+
 @pytest.fixture
 def env(daemon: PrivateDaemon, namespace: str) -> dict[str, str]:
     return {"CONTAINERD_ADDRESS": daemon.address, "CONTAINERD_NAMESPACE": namespace}
@@ -36,17 +60,45 @@ def env(daemon: PrivateDaemon, namespace: str) -> dict[str, str]:
 async def test_run_connects_the_container_to_this_process_and_ends_with_its_code(
     image: Image, env: dict[str, str]
 ) -> None:
-    done = await typed("run", image.name, "sh", "-c", "cat; echo err >&2; exit 3", input=b"in", env=env)
+    done = await typed("run", "-i", image.name, "sh", "-c", "cat; echo err >&2; exit 3", input=b"in", env=env)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"in", b"err\n")
 
 
-async def test_run_takes_options_of_the_container(image: Image, env: dict[str, str]) -> None:
-    script = "echo $A; pwd; id -u; cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true"
+async def test_run_leaves_stdin_alone_unless_it_is_asked_for(image: Image, env: dict[str, str]) -> None:
+    """So that a loop over lines can run a container for each."""
+    script = f"{COMMANDS} run {image.name} cat; cat"
+    done = await shell(script, input=b"the next line\n", env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"the next line\n", b"")
+
+
+async def test_run_takes_options_of_the_container(image: Image, env: dict[str, str], tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "env").write_text("# a comment\n\nFILE=from a file\nA=0\n")
+    (tmp_path / "shown").write_text("from the host\n")
+    script = """
+        echo $A $FILE $OURS; pwd; id -u; cat /shown/shown /also/shown
+        touch /a /shown/a 2>&1; df /scratch | grep -c tmpfs; ip link | grep -c mtu
+    """
     done = await typed(
-        "run", "-e", "A=1", "--cwd", "/tmp", "-u", "app", "-m", "64M", image.name, "sh", "-c", script, env=env
+        *["run", "--rm", "--env-file", f"{tmp_path}/env", "-e", "A=1", "-e", "OURS", "-e", "NOT_OURS"],
+        *["-w", "/tmp", "-u", "app", "-m", "64M", "--cpus", "0.5", "--read-only", "--host-network"],
+        *["-v", f"{tmp_path}:/shown:ro", "--mount", f"type=bind,src={tmp_path},dst=/also"],
+        *["--mount", "type=tmpfs,target=/scratch"],
+        *[image.name, "sh", "-c", script],
+        env={**env, "OURS": "from here"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:3] == [b"1", b"/tmp", b"1000"]
+    assert done.stdout.decode().splitlines() == [
+        "1 from a file from here",
+        "/tmp",
+        "1000",
+        "from the host",
+        "from the host",
+        "touch: /a: Read-only file system",
+        "touch: /shown/a: Read-only file system",
+        "1",
+        str(len(os.listdir("/sys/class/net"))),
+    ]
 
 
 async def test_run_takes_an_archive_and_a_containerd_of_its_own(archive_path: Path) -> None:
@@ -55,33 +107,60 @@ async def test_run_takes_an_archive_and_a_containerd_of_its_own(archive_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("args", "complaint"),
+    ("args", "code", "complaint"),
     [
-        pytest.param(["docker.io/library/none:latest", "true"], "none:latest", id="no such image"),
-        pytest.param(["IMAGE", "/no/such/binary"], "/no/such/binary", id="no such binary"),
-        pytest.param(["-m", "lots", "IMAGE", "true"], "'lots' is no size", id="no size"),
+        pytest.param(["docker.io/library/none:latest", "true"], 125, "none:latest", id="no such image"),
+        pytest.param(["IMAGE", "/no/such/binary"], 127, "/no/such/binary", id="no such binary"),
+        pytest.param(["IMAGE", "/etc/passwd"], 126, "permission denied", id="no program"),
     ],
 )
 async def test_what_goes_wrong_is_a_line_on_stderr(
-    image: Image, env: dict[str, str], args: list[str], complaint: str
+    image: Image, env: dict[str, str], args: list[str], code: int, complaint: str
 ) -> None:
     done = await typed("run", *[image.name if arg == "IMAGE" else arg for arg in args], env=env)
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"containerd-aio: ")
-    assert complaint in done.stderr.decode()
-    assert b"Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (code, b"")
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith("containerd-aio: ")
+    assert complaint in line
 
 
-async def test_ctrl_c_ends_a_run_and_its_container(client: Client, image: Image, env: dict[str, str]) -> None:
-    async with await anyio.open_process(
-        [*COMMAND, "run", image.name, "sh", "-c", "echo ready; sleep 3600"], env={**os.environ, **env}
-    ) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(30):
-            assert await process.stdout.receive() == b"ready\n"
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
-    assert await client.list_containers() == []
+async def test_signals_are_the_process_s(image: Image, env: dict[str, str]) -> None:
+    script = """
+        trap 'echo usr1' USR1; trap 'echo int; exit 9' INT
+        echo ready; while :; do usleep 10000; done
+    """
+    async with started("run", image.name, "sh", "-c", script, env=env) as (process, output):
+        assert await output.receive() == b"ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert await output.receive() == b"usr1\n"
+        process.send_signal(signal.SIGINT)
+        assert await output.receive() == b"int\n"
+        assert await process.wait() == 9
+
+
+async def test_the_second_ctrl_c_ends_the_run_and_its_container(image: Image, env: dict[str, str]) -> None:
+    """An init without a handler does not heed the first."""
+    async with started("run", image.name, *UNHEEDING, env=env) as (process, output):
+        assert await output.receive() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+async def test_one_signal_of_a_supervisor_is_enough(image: Image, env: dict[str, str]) -> None:
+    async with started("run", "--grace", "0.1", image.name, *UNHEEDING, env=env) as (process, output):
+        assert await output.receive() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 128 + signal.SIGTERM
+
+
+async def test_a_container_that_nobody_listens_to_any_more_ends_in_silence(
+    image: Image, env: dict[str, str]
+) -> None:
+    done = await shell(
+        f"set -o pipefail; {COMMANDS} run {image.name} yes | head -1", env={**env, "PYTHONWARNINGS": "error"}
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"y\n", b"")
 
 
 async def test_the_demo_shows_the_main_job() -> None:

@@ -1,0 +1,132 @@
+"""How a command ends: its code, and what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import pytest
+
+from containerd_aio.cli.program import NOT_RUN, exit_code, finish
+from containerd_aio.errors import InvalidArgumentError, NotFoundError, StartFailedError
+
+
+async def _returns() -> int:
+    return 7
+
+
+async def _is_done() -> None:
+    pass
+
+
+async def _fails() -> int:
+    error = NotFoundError("there is no such thing; make one")
+    error.add_note("and something could not be removed")
+    raise error
+
+
+async def _fails_in_a_group() -> int:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_fails)
+    return 0
+
+
+async def _meets_a_full_disk() -> int:
+    raise OSError(28, "No space left on device")
+
+
+async def _is_not_read() -> int:
+    print("x" * 1_000_000)
+    raise BrokenPipeError
+
+
+NOTED = (
+    "containerd-aio: there is no such thing; make one\ncontainerd-aio: and something could not be removed\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "said"),
+    [
+        pytest.param(_returns, 7, "", id="a code"),
+        pytest.param(_is_done, 0, "", id="none"),
+        pytest.param(_fails, 1, NOTED, id="an error"),
+        pytest.param(_fails_in_a_group, 1, NOTED, id="an error in a task group"),
+        pytest.param(
+            _meets_a_full_disk, 1, "containerd-aio: [Errno 28] No space left on device\n", id="the system's"
+        ),
+    ],
+)
+def test_a_command_ends_with_its_code_and_tells_errors_in_a_line(
+    work: Callable[[], Coroutine[Any, Any, int | None]],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        finish(work())
+    assert ended.value.code == code
+    assert capsys.readouterr().err == said
+
+
+def test_where_a_process_has_codes_ours_is_another() -> None:
+    with pytest.raises(SystemExit) as ended:
+        finish(_fails(), failed=NOT_RUN)
+    assert ended.value.code == 125
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param('exec: "/no": stat /no: no such file or directory', 127, id="no such file"),
+        pytest.param('exec: "no": executable file not found in $PATH', 127, id="not in PATH"),
+        pytest.param("executable file `no` not found in $PATH: No such file or directory", 127, id="crun"),
+        pytest.param('exec: "/etc/passwd": permission denied', 126, id="not executable"),
+        pytest.param('exec: "/etc": is a directory', 126, id="a directory"),
+        pytest.param("exec /bin/arm: exec format error", 126, id="another machine's"),
+        pytest.param(
+            'error mounting "/no" to rootfs at "/x": mount /no:/x: no such file or directory',
+            125,
+            id="a mount",
+        ),
+        pytest.param("the shim is gone", 125, id="something else"),
+    ],
+)
+def test_what_the_runtime_says_of_the_program_gives_docker_s_code(error: str, code: int) -> None:
+    said = (
+        f"failed to create shim task: OCI runtime create failed: unable to start container process: {error}"
+    )
+    assert exit_code(StartFailedError(said), NOT_RUN) == code
+    assert exit_code(InvalidArgumentError(error), NOT_RUN) == NOT_RUN
+
+
+BROKEN_PIPE = """
+from tests.cli.test_program import _is_not_read
+from containerd_aio.cli.program import finish
+finish(_is_not_read())
+"""
+INTERRUPTED = """
+import os, signal
+from containerd_aio.cli.program import finish
+async def work():
+    raise KeyboardInterrupt
+finish(work())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [pytest.param(BROKEN_PIPE, 141, id="no reader"), pytest.param(INTERRUPTED, 130, id="Ctrl-C")],
+)
+def test_some_ends_need_no_words(program: str, code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody_reads:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=nobody_reads, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (code, b"")

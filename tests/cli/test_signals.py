@@ -1,0 +1,48 @@
+"""Who gets the signals of a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from containerd_aio.cli.signals import CAUGHT, SignalsCaught
+
+
+@pytest.mark.parametrize("number", CAUGHT)
+async def test_a_signal_that_nobody_takes_ends_the_command(number: signal.Signals) -> None:
+    signals = SignalsCaught()
+    with anyio.fail_after(5), signals.ending():
+        os.kill(os.getpid(), number)
+        await anyio.sleep_forever()
+    assert signals.ended_by is number
+
+
+async def test_whoever_takes_signals_gets_them_and_may_end_the_command() -> None:
+    signals = SignalsCaught()
+    got: list[signal.Signals] = []
+    came = anyio.Event()
+
+    def take(number: signal.Signals) -> None:
+        got.append(number)
+        came.set()
+
+    with anyio.fail_after(5), signals.ending():
+        with signals.taken(take):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await came.wait()
+        assert signals.ended_by is None
+        signals.end(signal.SIGTERM)
+        signals.end(signal.SIGINT)
+        await anyio.sleep_forever()
+    assert got == [signal.SIGTERM]
+    assert signals.ended_by is signal.SIGTERM
+
+
+async def test_afterwards_signals_do_what_they_did_before() -> None:
+    before = [signal.getsignal(number) for number in CAUGHT]
+    with SignalsCaught().ending():
+        assert [signal.getsignal(number) for number in CAUGHT] != before
+    assert [signal.getsignal(number) for number in CAUGHT] == before
