@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from containerd_aio.errors import InvalidArgumentError
 
@@ -53,12 +52,6 @@ def add_to_log_file(path: Path) -> None:
         raise InvalidArgumentError(f"--log: cannot make {str(path)!r}: {error.strerror}") from error
     if not path.is_file():
         raise InvalidArgumentError(f"--log: {str(path)!r} is no file")
-
-
-def file_of(uri: str) -> Path | None:
-    """Return the file that a log URI of containerd names, ``None`` where it names another thing."""
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme == "file" and parts.path.startswith("/") else None
 
 
 def _create(path: Path, flags: int) -> None:

@@ -22,13 +22,14 @@ from typing import Final
 import anyio
 from asyncinotify import Inotify, Mask
 
-from containerd_aio.cli.log_files import LOG_FILE_LABEL, default_log_file, file_of
+from containerd_aio.cli.log_files import LOG_FILE_LABEL, default_log_file
 from containerd_aio.cli.lookup import container_named
 from containerd_aio.cli.output import Output, until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
 from containerd_aio.client import Client
 from containerd_aio.container import Container
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
+from containerd_aio.stdio.logs import log_file_path
 from containerd_aio.task import Task
 from containerd_aio.types import ExitStatus
 
@@ -151,14 +152,15 @@ async def _log_of(client: Client, container: Container) -> tuple[Path, Task | No
             return ours, None
         hint = f"; its output may be in {named!r}" if named else ""
         raise NotFoundError(f"container '{container.id}' has no task, and no log here{hint}") from None
-    uri = task.stdio.stdout_path
-    path = file_of(uri)
+    reported = task.stdio.stdout_path
+    path = log_file_path(reported)
     if path is None:
-        where = f"goes to {uri!r}" if uri else "is not kept"
+        kept = reported not in ("", os.devnull)
+        where = f"goes to {reported!r}" if kept else "is not kept"
         raise NotFoundError(
             f"{task.name} has no log file: its output {where}; `run -d` keeps a log, `attach` shows what comes now"
         )
-    return path, task
+    return Path(path), task
 
 
 @contextmanager

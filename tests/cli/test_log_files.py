@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from containerd_aio.cli.log_files import VARIABLE, add_to_log_file, default_log_file, file_of, make_log_file
+from containerd_aio.cli.log_files import VARIABLE, add_to_log_file, default_log_file, make_log_file
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.stdio.logs import file_uri
 
 
 def test_each_container_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,10 +50,3 @@ def test_what_is_no_file_is_refused(tmp_path: Path, path: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InvalidArgumentError, match="^--log: "):
         add_to_log_file(tmp_path / path)
-
-
-def test_the_file_of_a_log_uri_is_found() -> None:
-    path = "/var/log/a b%20?#/c.log"
-    assert file_of(file_uri(path)) == Path(path)
-    for uri in ("binary:///bin/logger?a=b", "/run/fifo/stdout", "", "file://host", "fifo:///x"):
-        assert file_of(uri) is None

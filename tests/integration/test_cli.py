@@ -127,7 +127,7 @@ async def test_what_goes_wrong_is_a_line_on_stderr(
 async def test_signals_are_the_process_s(image: Image, env: dict[str, str]) -> None:
     script = """
         trap 'echo usr1' USR1; trap 'echo int; exit 9' INT
-        echo ready; while :; do usleep 10000; done
+        echo ready; while :; do sleep 3600 & wait; done
     """
     async with started("run", image.name, "sh", "-c", script, env=env) as (process, output):
         assert await output.receive() == b"ready\n"

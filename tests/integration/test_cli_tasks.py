@@ -74,7 +74,7 @@ async def test_a_container_is_left_running_looked_at_and_ended(
     async def follow() -> None:
         followed.append(await typed("logs", "-f", "web"))
 
-    script = "echo up; trap 'echo down; exit 7' TERM; while :; do usleep 10000; done"
+    script = "echo up; trap 'echo down; exit 7' TERM; sleep 3600 & wait"
     assert await typed("run", "-d", "--name", "web", image.name, "sh", "-c", script) == "web\n"
     async with anyio.create_task_group() as group:
         group.start_soon(follow)
@@ -211,7 +211,7 @@ async def test_a_start_that_fails_leaves_no_container_and_no_log(
 async def test_several_are_ended_at_once_and_told_in_the_order_given(
     detached: Detached, where: Where, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await detached("a", "sh", "-c", "trap 'exit 4' TERM; while :; do usleep 10000; done")
+    await detached("a", "sh", "-c", "trap 'exit 4' TERM; sleep 3600 & wait")
     await detached("b", "sleep", "100")
     capsys.readouterr()
     assert await for_tasks(["b", "none", "a"], stopped(0.5), **where) == 1
