@@ -9,11 +9,12 @@ def main() -> None:
     """Run the command line; without the extra that it needs, say what to install."""
     try:
         from containerd_aio.cli.app import app
+
+        app()
     except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich", "click"):
+        if error.name not in ("typer", "rich", "asyncinotify"):
             raise
-        sys.exit("the command line needs one more package: pip install 'containerd-aio[cli]'")
-    app()
+        sys.exit("the command line needs some more packages: pip install 'containerd-aio[cli]'")
 
 
 if __name__ == "__main__":
