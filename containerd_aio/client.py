@@ -253,7 +253,8 @@ class Client:
 
         ``image`` is an image, or the name of one that is there; it is unpacked where need be, and never pulled.
         ``args`` replaces the image's Cmd and keeps its Entrypoint. ``options`` change the OCI spec
-        (``containerd_aio.spec``), which is containerd's default with the image's configuration, or ``spec``.
+        (``containerd_aio.spec``), which is containerd's default with the image's configuration, or ``spec``. Without
+        an image the option ``rootfs_path`` says which directory of containerd's host the container runs in.
         ``snapshotter`` and ``runtime`` are by default those of the namespace's labels, else ``overlayfs`` and
         ``io.containerd.runc.v2``; a runtime may also be the absolute path of a shim. ``runtime_options`` are
         ``RuncOptions``, or what another runtime takes. If it fails or is cancelled, nothing is left behind.

@@ -7,6 +7,24 @@ function, applied from left to right::
 
     options = [spec.hostname("web"), spec.memory_limit(256 * 2**20), spec.bind("/srv/www", "/www", readonly=True)]
 
+The options, by what they touch:
+
+* the process: `args` `env` `env_file` `default_path` `cwd` `terminal` `console_size` `umask` `rlimit`
+  `oom_score_adj` `no_new_privileges`; who it is: `user` `additional_gids` `append_groups` `user_namespace`; what
+  root may: `capabilities` `add_capabilities` `drop_capabilities` `ambient_capabilities` `current_capabilities`
+* files: `bind` `tmpfs` `mounts` `without_mounts` `without_run_mount` `dev_shm_size` `readonly_rootfs`
+  `rootfs_path` `rootfs_propagation` `cgroupfs` `writable_cgroupfs` `writable_sysfs` `host_hosts`
+  `host_resolv_conf` `host_localtime`; devices: `device` `devices` `device_node` `host_devices`
+  `default_device_rules` `all_devices_allowed` `parent_cgroup_devices`
+* namespaces: `hostname` `domainname` `host_namespace` `linux_namespace` `sysctls` `time_offsets`; the network:
+  `host_network` `network_namespace`
+* limits: `memory_limit` `memory_swap` `memory_reservation` `hugepage_limit` `cpus` `cpu_quota` `cpu_shares`
+  `cpu_burst` `cpu_realtime` `cpuset_cpus` `cpuset_mems` `rdt` `pids_limit` `block_io` `unified` `cgroup_path`
+  `namespaced_cgroup`; `resources` is for ``task.update()``
+* walls: `seccomp_default` `seccomp_file` `seccomp` `seccomp_unconfined` `apparmor_profile` `selinux_label`
+  `masked_paths` `readonly_paths`; `privileged` takes them away
+* the whole: `compose` `image_config` `from_default` `from_bytes` `from_file` `annotations` `shim_group` `hook`
+
 What an option reads of the host (a device, a file) it reads when it is made, on the host of this program. What the
 runtime needs is checked as far as it can be known here; the rest the runtime refuses when the task is created,
 with a `StartFailedError`.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from containerd_aio import Client, Image, StartFailedError, Task, pipes, spec
+from containerd_aio import Client, Image, InvalidArgumentError, StartFailedError, Task, pipes, spec
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.spec import SpecOption
 from containerd_aio.spec.capability_sets import ALL_CAPABILITIES
@@ -427,6 +427,8 @@ async def test_a_container_can_run_in_a_directory_of_the_host(client: Client, tm
     shutil.copy(busybox, tmp_path / "bin/busybox")
     (tmp_path / "here").touch()
     options = [spec.rootfs_path(tmp_path), spec.readonly_rootfs(False)]
+    with pytest.raises(InvalidArgumentError, match=r"neither an image nor a spec: .* rootfs_path\(\)"):
+        await client.new_container("web", args=["true"], options=options[1:])
     async with (
         await client.new_container("web", args=["/bin/busybox", "ls", "/"], options=options) as container,
         await container.new_task(stdio=pipes()) as task,

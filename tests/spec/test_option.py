@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from typing import Any, cast
@@ -145,6 +146,12 @@ def _context() -> SpecContext:
 
 def test_every_option_is_in_these_tests() -> None:
     assert OPTIONS.keys() == set(spec.__all__) - NOT_OPTIONS
+
+
+def test_every_option_is_in_the_overview() -> None:
+    overview = re.findall(r"`([a-z_]+)`", spec.__doc__ or "")
+    assert set(overview) == OPTIONS.keys() | {"resources"}
+    assert len(overview) == len(set(overview))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
