@@ -16,13 +16,20 @@ from containerd_aio.types import Completed
 MAX_OUTPUT = 16 * 1024 * 1024
 
 
+def check_max_output(max_output: int) -> None:
+    """Refuse what is no bound.
+
+    :raises InvalidArgumentError: if it is negative
+    """
+    if max_output < 0:
+        raise InvalidArgumentError(f"max_output is a number of bytes, not {max_output}")
+
+
 async def captured(process: Process, *, input: bytes | None, max_output: int) -> Completed:
     """Start a process that was made with ``pipes()``, feed it, read it to its end, and delete it.
 
     :raises OutputTooLargeError: if it writes more than ``max_output`` bytes; it is killed
     """
-    if max_output < 0:
-        raise InvalidArgumentError(f"max_output is a number of bytes, not {max_output}")
     exited = process.wait()
     await process.start()
     output = _Output(process, max_output)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from containerd_aio._capture import MAX_OUTPUT, captured
+from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
 from containerd_aio._checkpoint.restoring import restorable
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
@@ -350,10 +350,14 @@ class Client:
         :raises OutputTooLargeError: if it writes more than ``max_output`` bytes, both streams together
         :raises StartFailedError: if the runtime cannot start it; the message has its reason
         """
+        check_max_output(max_output)
         stdio = pipes(stdin=input is not None)
         async with AsyncExitStack() as stack:
             container = await self.new_container(
-                id or f"run-{secrets.token_hex(6)}", image=image, args=args, options=options
+                id if id is not None else f"run-{secrets.token_hex(6)}",
+                image=image,
+                args=args,
+                options=options,
             )
             await stack.enter_async_context(container)
             task = await stack.enter_async_context(await container.new_task(stdio=stdio))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-from containerd_aio._capture import MAX_OUTPUT, captured
+from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
 from containerd_aio._checkpoint.directory import checkpoint_to_directory
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
@@ -86,6 +86,7 @@ class Task(Process):
             raise InvalidArgumentError(
                 f"an exec cannot have its container's id '{id}': exits name both alike"
             )
+        self._calls.key()
         stdio = stdio or null()
         if terminal is None:
             terminal = stdio.terminal
@@ -146,8 +147,9 @@ class Task(Process):
         :raises StartFailedError: if the runtime cannot start it; the message has its reason
         :raises FailedPreconditionError: if the task is not running
         """
+        check_max_output(max_output)
         process = await self.exec(
-            id or f"run-{secrets.token_hex(6)}",
+            id if id is not None else f"run-{secrets.token_hex(6)}",
             args,
             stdio=pipes(stdin=input is not None),
             env=env,
@@ -172,6 +174,7 @@ class Task(Process):
             raise InvalidArgumentError(
                 f"'{id}' is no exec but the task itself; container.task(stdio=...) attaches to that"
             )
+        self._calls.key()
         return await load(
             self._session,
             ProcessKey(self.id, id),
@@ -192,6 +195,10 @@ class Task(Process):
         :raises NotFoundError: if it was deleted
         """
         document = json_any(LINUX_RESOURCES, resources)
+        if not document.value.startswith(b"{"):
+            raise InvalidArgumentError(
+                f"resources is a mapping, as spec.resources() makes it, not {resources!r}"
+            )
         key = self._calls.key()
         try:
             async with state_named("it cannot be updated", self.name, self.status, allowed=_UPDATABLE):
@@ -212,7 +219,7 @@ class Task(Process):
 
     async def pids(self) -> list[ProcessInfo]:
         """Ask for the processes in the container, with the exec id of each that an exec started."""
-        return await self._session.services.tasks.list_pids(self.id)
+        return await self._session.services.tasks.list_pids(self._calls.key().container_id)
 
     async def pause(self) -> None:
         """Freeze all processes of the container.

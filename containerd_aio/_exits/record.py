@@ -147,7 +147,7 @@ class ExitRecord:
             return self._late(pid, status)
         if self.pid is None:
             if self.phase is Phase.CREATED:
-                return Verdict.DROPPED
+                return Verdict.DOUBTED  # of an older exec of this id, or somebody else has started this one
             self._held.append((pid, status))
             return Verdict.HELD
         if pid not in (0, self.pid):

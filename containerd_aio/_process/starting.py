@@ -76,7 +76,7 @@ class Starting:
     async def _refuse_started(self) -> None:
         """Let nothing through that was started before; only of a task's Start may the outcome be in doubt."""
         record = self._record
-        if record.phase is Phase.CREATED or (record.start_in_doubt and not record.settled):
+        if not record.settled and (record.phase is Phase.CREATED or record.start_in_doubt):
             return
         self._calls.key()
         if isinstance(record.outcome, Exception) or record.phase is Phase.STARTING:

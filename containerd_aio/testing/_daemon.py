@@ -217,6 +217,26 @@ class FakeContainerd:
         check_running(process, exec_id, found)
         task.ended(found, code)
 
+    def use(
+        self,
+        process: Process | str,
+        *,
+        cpu_ns: int | None = None,
+        memory: int | None = None,
+        namespace: str | None = None,
+    ) -> None:
+        """Say what a task uses from now on: CPU time in all, and bytes of memory, for ``task.metrics()``.
+
+        A task that was not told uses no time, and 1 MiB for each process that runs.
+
+        :raises LookupError: if there is no such task
+        """
+        task, _ = self._found(process, "", namespace)
+        if cpu_ns is not None:
+            task.resources.cpu_ns = cpu_ns
+        if memory is not None:
+            task.resources.memory = memory
+
     async def write(
         self,
         process: Process | str,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal as signals
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -18,6 +18,7 @@ from containerd_aio._api._message import Message
 from containerd_aio._api.containerd import events
 from containerd_aio.testing._messages import time_of
 from containerd_aio.testing._process import FakeProcess, Streams
+from containerd_aio.testing._resources import Resources
 from containerd_aio.testing._scripts import Scripts
 from containerd_aio.testing._specs import args_of
 from containerd_aio.testing._statuses import already_exists, not_found, precondition, unknown
@@ -41,20 +42,22 @@ class FakeTask:
     def __init__(
         self,
         container_id: str,
-        args: Sequence[str],
+        spec: bytes,
         streams: Streams,
         scripts: Scripts,
         publish: Callable[[str, Message], None],
         gone: Callable[[FakeTask], None],
     ) -> None:
         self.container_id = container_id
+        self.resources = Resources.of(spec)
         self.execs: dict[str, FakeProcess] = {}
         self.shim_dead = False
         self._scripts = scripts
         self._publish = publish
         self._gone = gone
         self._alarm: asyncio.TimerHandle | None = None
-        self.init = FakeProcess("", tuple(args), scripts.of(args), streams, self.ended)
+        args = args_of(spec, part="process")
+        self.init = FakeProcess("", args, scripts.of(args), streams, self.ended)
 
     # -- processes -----------------------------------------------------------------------------------------
 
@@ -76,11 +79,15 @@ class FakeTask:
         yield self.init
         yield from self.execs.values()
 
-    def state_of(self, process: FakeProcess) -> ProcessState:
-        """The state that Get tells: a paused container's execs are paused as well."""
-        if process.state is RUNNING and self.init.state is PAUSED:
-            return PAUSED
-        return process.state
+    def told_state(self, process: FakeProcess) -> ProcessState:
+        """The state that Get tells: of a paused container each exec is paused, also one that has ended, or never
+        ran."""
+        return PAUSED if self.init.state is PAUSED else process.state
+
+    @property
+    def running(self) -> int:
+        """How many of its processes run, or are frozen."""
+        return sum(process.state not in (CREATED, STOPPED) for process in self.processes())
 
     # -- what is asked of it -------------------------------------------------------------------------------
 
@@ -109,9 +116,8 @@ class FakeTask:
         if process.failed:
             self.kill_shim(0)  # containerd's shim panics at the second Start of an exec that failed to start
             self._check_shim()
-        state = self.state_of(process)
-        if state is not CREATED:
-            raise unknown(f"cannot start a {state} process")
+        if process.state is not CREATED:
+            raise unknown(f"cannot start a {process.state} process")
         if exec_id:
             await self._open_exec(process)
             process.pid = next(PIDS)
@@ -184,11 +190,12 @@ class FakeTask:
             for signal in frozen:
                 self._signal(process, signal)
 
-    def update(self) -> None:
-        """Change its limits: nothing to be seen."""
+    def update(self, resources: bytes) -> None:
+        """Change its limits."""
         self._check_shim()
         if self.init.state is STOPPED:
             raise unknown("cannot update a stopped container")
+        self.resources.update(resources, self.running)
 
     def resize(self, exec_id: str) -> None:
         """Change the size of its terminal: nothing to be seen."""
@@ -210,10 +217,9 @@ class FakeTask:
         if self.shim_dead:
             raise unknown("failed to delete task: ttrpc: closed")
         process = self.process(exec_id)
-        state = self.state_of(process)
-        if state in (RUNNING, PAUSED):
+        if process.state in (RUNNING, PAUSED):
             prefix = "" if exec_id else "failed to delete task: "
-            raise unknown(f"{prefix}cannot delete a {state} process")
+            raise unknown(f"{prefix}cannot delete a {process.state} process")
         return process
 
     def delete(self) -> None:
@@ -279,8 +285,10 @@ class FakeTask:
         self._publish("/tasks/exit", exit_)
 
     def _signal(self, process: FakeProcess, signal: int) -> None:
-        if self.state_of(process) is PAUSED and signal != signals.SIGKILL:
-            process.frozen.append(signal)
+        if self.init.state is PAUSED and (process is not self.init or signal != signals.SIGKILL):
+            process.frozen.append(
+                signal
+            )  # runc thaws a container that it is to kill, for an exec nobody does
             return
         code = process.take(signal)
         if code is not None:
@@ -289,6 +297,8 @@ class FakeTask:
 
     async def _open_exec(self, process: FakeProcess) -> None:
         try:
+            if self.init.state in (PAUSED, STOPPED):
+                raise unknown(f"cannot exec in a {self.init.state} container")
             await process.open()
             process.refuse_to_start()
         except GRPCError as error:

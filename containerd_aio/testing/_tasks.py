@@ -19,13 +19,12 @@ from containerd_aio._api.containerd.services.tasks import v1 as api
 from containerd_aio._api.containerd.types import Metric
 from containerd_aio._api.containerd.v1 import types
 from containerd_aio._api.google.protobuf import Empty
-from containerd_aio._api.io.containerd.cgroups.v2 import MemoryStat, Metrics, PidsStat
 from containerd_aio.testing._calls import Faults
 from containerd_aio.testing._filters import filters_of, matches, record_field
 from containerd_aio.testing._messages import ZERO_TIME, now, packed, time_of
 from containerd_aio.testing._process import FakeProcess, Streams
 from containerd_aio.testing._scripts import Scripts
-from containerd_aio.testing._specs import args_of, has_root
+from containerd_aio.testing._specs import has_root
 from containerd_aio.testing._statuses import already_exists, checked_identifier, not_found, unknown
 from containerd_aio.testing._task import CREATED, STOPPED, FakeTask
 from containerd_aio.testing._world import Realm, World
@@ -76,10 +75,9 @@ class TasksService(api.TasksBase):
                 f' "{binary}": file does not exist'
             )
         streams = Streams(request.stdin, request.stdout, request.stderr, request.terminal)
-        args = args_of(container.spec.value, part="process")
         task = FakeTask(
             container_id,
-            args,
+            container.spec.value,
             streams,
             self._scripts,
             partial(self._world.publish, realm),
@@ -180,7 +178,7 @@ class TasksService(api.TasksBase):
         raise GRPCError(Status.UNIMPLEMENTED, "the fake cannot checkpoint")
 
     async def update(self, request: api.UpdateTaskRequest, /) -> Empty:
-        self._task(request.container_id).update()
+        self._task(request.container_id).update(request.resources.value)
         return Empty()
 
     async def metrics(self, request: api.MetricsRequest, /) -> api.MetricsResponse:
@@ -190,7 +188,7 @@ class TasksService(api.TasksBase):
         except GRPCError as error:
             raise GRPCError(Status.UNKNOWN, error.message) from None
         found = [
-            Metric(timestamp=now(), id=name, data=packed(_usage(task)))
+            Metric(timestamp=now(), id=name, data=packed(task.resources.metrics(task.running)))
             for name, task in realm.tasks.items()
             if not task.shim_dead and matches(filters, record_field({"id": name, "namespace": realm.name}))
         ]
@@ -221,7 +219,7 @@ class TasksService(api.TasksBase):
         return types.Process(
             id=process.exec_id or task.container_id,
             pid=process.pid,
-            status=types.Status.try_value(_STATES[task.state_of(process)]),
+            status=types.Status.try_value(_STATES[task.told_state(process)]),
             stdin=streams.stdin,
             stdout=streams.stdout,
             stderr=streams.stderr,
@@ -253,8 +251,3 @@ def _deleted(process: FakeProcess, *, created: bool) -> api.DeleteResponse:
         exit_status=0 if created else process.code,
         exited_at=ZERO_TIME if created else time_of(process.exited_at_ns),
     )
-
-
-def _usage(task: FakeTask) -> Metrics:
-    running = sum(process.state not in (CREATED, STOPPED) for process in task.processes())
-    return Metrics(pids=PidsStat(current=running), memory=MemoryStat(usage=running << 20))

@@ -67,14 +67,25 @@ async def test_an_exit_that_comes_before_the_answer_of_create_is_judged_by_its_p
     assert await record.wait() == DONE
 
 
-async def test_an_exec_cannot_exit_before_it_was_started() -> None:
+async def test_an_exit_of_an_exec_that_was_not_started_here_is_asked_about() -> None:
+    """It may be of an older exec of this id: then containerd answers that this one is created."""
     record = ExitRecord(EXEC)
     record.exited(6, ExitStatus(1, 1_000))
     record.created(0)
-    assert record.exited(6, ExitStatus(1, 1_000)) is Verdict.DROPPED
+    assert record.exited(6, ExitStatus(1, 1_000)) is Verdict.DOUBTED
+    record.answered(answer(ProcessState.CREATED, pid=0))
+    assert not record.settled
     record.starting()
     assert record.exited(7, DONE) is Verdict.HELD
     assert record.started(7) is Verdict.SETTLED
+
+
+async def test_an_exec_that_somebody_else_has_started_may_have_ended() -> None:
+    record = ExitRecord(EXEC)
+    record.created(0)
+    assert record.exited(7, DONE) is Verdict.DOUBTED
+    record.answered(answer(ProcessState.STOPPED, status=DONE))
+    assert await record.wait() == DONE
 
 
 @pytest.mark.parametrize("code", [137, 255])

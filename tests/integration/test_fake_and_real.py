@@ -43,6 +43,7 @@ from tests.testing.sides import (
     LARGE,
     MISSING,
     QUICK,
+    SLEEP,
     SPEAK,
     Side,
     exits,
@@ -217,6 +218,100 @@ async def test_what_the_state_of_a_stopped_task_forbids_is_unknown(side: Side) -
     await tasks.kill(ID, 9, all=True)
     await tasks.close_io(ID)
     await tasks.resize_pty(ID, 80, 25)
+
+
+async def test_of_a_paused_task_each_exec_that_runs_is_paused_and_no_other(side: Side) -> None:
+    tasks = await side.run()
+    for id, args in (("added", SLEEP), ("running", SLEEP), ("ended", QUICK)):
+        await tasks.exec(ID, id, process(*args))
+    await tasks.start(ID, "running")
+    await tasks.start(ID, "ended")
+    status = await tasks.wait(ID, "ended")
+    await tasks.pause(ID)
+    assert await side.state("added") is ProcessState.CREATED
+    assert await side.state("running") is ProcessState.PAUSED
+    assert (await tasks.get(ID, "ended")).status.exit_status == status
+    with pytest.raises(UnknownError, match="cannot delete a running process"):
+        await tasks.delete_process(ID, "running")
+    assert (await tasks.delete_process(ID, "ended")).code == 7
+    assert (await tasks.delete_process(ID, "added")).exited_at_ns is None
+
+
+async def test_an_exec_of_a_paused_task_cannot_be_started(side: Side) -> None:
+    tasks = await side.run()
+    await tasks.exec(ID, "ps", process(*SLEEP))
+    await tasks.pause(ID)
+    with pytest.raises(UnknownError, match="OCI runtime exec failed: .*cannot exec in a paused container"):
+        await tasks.start(ID, "ps")
+    status = await tasks.wait(ID, "ps")  # answered at once, as of one that failed to start
+    assert (status.code, status.exited_at_ns) == (0, None)
+    assert (await tasks.delete_process(ID, "ps")).exited_at_ns is None
+    await tasks.resume(ID)
+
+
+async def test_an_exec_of_a_stopped_task_cannot_be_started(side: Side) -> None:
+    tasks = await side.run()
+    await tasks.exec(ID, "ps", process(*SLEEP))
+    await tasks.kill(ID, 9)
+    await tasks.wait(ID)
+    with pytest.raises(
+        (UnknownError, FailedPreconditionError), match="cannot exec in a stopped|is not running"
+    ):
+        await tasks.start(ID, "ps")
+    assert (await tasks.delete_process(ID, "ps")).exited_at_ns is None
+
+
+async def test_a_signal_to_an_exec_of_a_paused_task_arrives_when_that_is_resumed(side: Side) -> None:
+    """SIGKILL too, under cgroup v1; under v2 the kernel kills what is frozen."""
+    tasks = await side.run()
+    for id in ("term", "kill"):
+        await tasks.exec(ID, id, process(*SLEEP))
+        await tasks.start(ID, id)
+    await tasks.pause(ID)
+    await tasks.kill(ID, 15, exec_id="term")
+    await tasks.kill(ID, 9, exec_id="kill")
+    assert await side.state("term") is ProcessState.PAUSED
+    await tasks.resume(ID)
+    assert (await tasks.wait(ID, "term")).code == 143
+    assert (await tasks.wait(ID, "kill")).code == 137
+
+
+async def test_a_paused_task_is_killed_as_it_is(side: Side) -> None:
+    tasks = await side.run()
+    await tasks.pause(ID)
+    await tasks.kill(ID, 9)
+    assert (await tasks.wait(ID)).code == 137
+    assert await side.state() is ProcessState.STOPPED
+
+
+async def test_limits_are_changed_and_told(side: Side) -> None:
+    tasks = await side.run()
+    [before] = await tasks.metrics()
+    assert (before.memory.limit, before.pids.limit) == (None, None)
+    limits = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
+    await tasks.update(ID, json_any(LINUX_RESOURCES, limits))
+    await tasks.update(ID, json_any(LINUX_RESOURCES, {}))
+    [after] = await tasks.metrics()
+    assert (after.memory.limit, after.pids.limit) == (64 << 20, 20)
+    assert 0 < after.memory.working_set <= after.memory.usage <= 64 << 20
+    assert after.pids.current == 1
+    assert after.memory.oom_kills == 0
+
+
+async def test_limits_that_are_none_are_refused(side: Side) -> None:
+    tasks = await side.run()
+    with pytest.raises(UnknownError, match="runc did not terminate successfully.*cpuset.cpus"):
+        await tasks.update(ID, json_any(LINUX_RESOURCES, {"cpu": {"cpus": "0-1000"}}))
+    with pytest.raises(UnknownError, match="json: cannot unmarshal string into Go struct field"):
+        await tasks.update(ID, json_any(LINUX_RESOURCES, {"memory": {"limit": "much"}}))
+
+
+async def test_a_stopped_task_has_metrics_and_a_deleted_one_has_none(side: Side) -> None:
+    tasks = await side.stopped()
+    [metrics] = await tasks.metrics(f"id=={ID}")
+    assert metrics.pids.current == 0
+    await tasks.delete(ID)
+    assert await tasks.metrics(f"id=={ID}") == []
 
 
 async def test_a_signal_that_is_ignored_ends_nothing(side: Side) -> None:

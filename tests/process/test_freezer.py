@@ -1,0 +1,68 @@
+"""A task is frozen and thawed, and a block leaves it as it was found."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from containerd_aio import FailedPreconditionError, ProcessState, Task
+from containerd_aio.testing import FakeContainerd
+
+
+async def test_a_task_is_frozen_and_thawed(task: Task) -> None:
+    await task.pause()
+    assert (await task.status()).state is ProcessState.PAUSED
+    await task.resume()
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_block_leaves_it_as_it_was_found(task: Task) -> None:
+    async with task.paused():
+        assert (await task.status()).state is ProcessState.PAUSED
+        async with task.paused():
+            pass
+        assert (await task.status()).state is ProcessState.PAUSED
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_block_that_fails_or_is_cancelled_thaws_too(task: Task) -> None:
+    with pytest.raises(ValueError, match="^a bug$"):
+        async with task.paused():
+            raise ValueError("a bug")
+    with anyio.move_on_after(0.01):
+        async with task.paused():
+            await anyio.sleep_forever()
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_block_forgives_that_the_task_has_ended_or_was_thawed(
+    fake: FakeContainerd, task: Task
+) -> None:
+    async with task.paused():
+        await task.resume()
+    async with task.paused():
+        fake.exit(task, 1)
+        await task.wait()
+
+
+async def test_a_block_that_cannot_freeze_is_not_entered(created: Task) -> None:
+    with pytest.raises(FailedPreconditionError, match=r"task 'web' is created; start\(\) it first"):
+        async with created.paused():
+            raise AssertionError("it is not frozen")
+    assert (await created.status()).state is ProcessState.CREATED
+
+
+async def test_a_block_whose_task_was_deleted_ends_in_peace(fake: FakeContainerd, task: Task) -> None:
+    async with task.paused():
+        await task.delete(kill=True)
+
+
+async def test_a_thaw_that_fails_is_told(fake: FakeContainerd, task: Task) -> None:
+    with pytest.raises(ValueError, match="^a bug\n") as error:
+        async with task.paused():
+            fake.refuse("Tasks/Resume", times=1)
+            raise ValueError("a bug")
+    assert error.value.__notes__ == [
+        "task 'web' could not be resumed: Tasks/Resume of task 'web': refused by the test"
+    ]
+    await task.resume()

@@ -1,0 +1,144 @@
+"""A process is started once; what a start that failed, or was cut short, means afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from containerd_aio import (
+    Client,
+    ConnectionLostError,
+    FailedPreconditionError,
+    ProcessState,
+    StartFailedError,
+    Task,
+)
+from containerd_aio.testing import FakeContainerd
+
+
+async def test_a_second_start_is_refused_without_reaching_containerd(
+    fake: FakeContainerd, task: Task
+) -> None:
+    fake.calls.clear()
+    with pytest.raises(FailedPreconditionError, match="task 'web' is running; it was started before"):
+        await task.start()
+    fake.exit(task)
+    await task.wait()
+    with pytest.raises(FailedPreconditionError, match="task 'web' is stopped; it has run, and ended"):
+        await task.start()
+    assert fake.calls["Tasks/Start"] == 0
+
+
+async def test_a_start_by_somebody_else_is_told_from_one_that_failed(created: Task, other: Client) -> None:
+    exited = created.wait()
+    await (await (await other.load_container("web")).task()).start()
+    with pytest.raises(FailedPreconditionError, match="is running; it was started before"):
+        await created.start()
+    assert not exited.done()
+    await created.kill()
+    assert (await exited).code == 137
+
+
+async def test_two_starts_at_once_are_one(fake: FakeContainerd, created: Task) -> None:
+    fake.delay("Tasks/Start", 0.05)
+    first = asyncio.create_task(created.start())
+    await fake.called("Tasks/Start")
+    with pytest.raises(FailedPreconditionError, match="task 'web' cannot be started: it is being started"):
+        await created.start()
+    await first
+    assert fake.calls["Tasks/Start"] == 1
+
+
+async def test_an_exec_that_could_not_start_is_not_started_again(fake: FakeContainerd, task: Task) -> None:
+    """A second Start would make the shim panic."""
+    fake.script(["nope"], fails="no such file or directory")
+    async with await task.exec("ps", ["nope"]) as process:
+        exited = process.wait()
+        with pytest.raises(StartFailedError, match="no such file or directory$"):
+            await process.start()
+        with pytest.raises(
+            FailedPreconditionError, match=r"exec 'ps'.* it has failed before \(.*no such file"
+        ):
+            await process.start()
+        with pytest.raises(StartFailedError, match="no such file"):
+            await exited
+    assert fake.calls["Tasks/Start"] == 2
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_an_exec_of_a_paused_task_cannot_start_and_says_whose_state_it_is(task: Task) -> None:
+    async with await task.exec("ps", ["ps"]) as process:
+        exited = process.wait()
+        await task.pause()
+        message = (
+            r"exec 'ps'.* cannot be started: task 'web' is paused; resume\(\) the task, delete\(\) the exec"
+        )
+        with pytest.raises(FailedPreconditionError, match=message):
+            await process.start()
+        with pytest.raises(FailedPreconditionError, match=message):
+            await exited
+        await task.resume()
+        with pytest.raises(FailedPreconditionError, match="it has failed before"):
+            await process.start()
+    async with await task.exec("ps", ["ps"]) as process:
+        await process.start()
+
+
+async def test_an_exec_of_a_task_that_has_ended_cannot_start(fake: FakeContainerd, task: Task) -> None:
+    process = await task.exec("ps", ["ps"])
+    fake.exit(task)
+    await task.wait()
+    with pytest.raises(
+        FailedPreconditionError, match="task 'web' is stopped; nothing can run in it any more"
+    ):
+        await process.start()
+    await process.delete()
+
+
+async def test_a_reason_that_cannot_be_asked_for_is_the_runtimes(fake: FakeContainerd, task: Task) -> None:
+    fake.script(["nope"], fails="no such file or directory")
+    process = await task.exec("ps", ["nope"])
+    with fake.refuse("Tasks/Get"), pytest.raises(StartFailedError, match="no such file"):
+        await process.start()
+    await process.delete()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_start_again_after_one_without_an_answer_finds_that_it_had_worked(
+    fake: FakeContainerd, client: Client, created: Task, ended: bool
+) -> None:
+    with fake.delay("Tasks/Start", 600):
+        starting = asyncio.create_task(created.start())
+        await fake.called("Tasks/Start")
+        await fake.die()
+        with pytest.raises(ConnectionLostError):
+            await starting
+    await fake.start()
+    await client.tasks.start("web")  # the first one, as if it had come that far
+    if ended:
+        fake.exit(created, 4)
+    with anyio.fail_after(5):
+        await created.start()
+    if not ended:
+        fake.exit(created, 4)
+    assert (await created.wait()).code == 4
+    with pytest.raises(FailedPreconditionError, match="is stopped"):
+        await created.start()
+
+
+async def test_an_exec_whose_start_was_cut_short_is_not_started_again(
+    fake: FakeContainerd, task: Task
+) -> None:
+    process = await task.exec("ps", ["ps"])
+    with fake.delay("Tasks/Start", 600):
+        starting = asyncio.create_task(process.start())
+        await fake.called("Tasks/Start", 2)
+        await fake.die()
+        with pytest.raises(ConnectionLostError):
+            await starting
+    await fake.start()
+    with pytest.raises(FailedPreconditionError, match=r"is created; its start was cut short.*delete\(\) it"):
+        await process.start()
+    assert await process.delete() is None
