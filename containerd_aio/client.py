@@ -12,10 +12,13 @@ from typing import Self
 
 from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
 from containerd_aio._checkpoint.restoring import restorable
+from containerd_aio._checkpoint.support import checkpoint_support
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._exits.witness import supported as witness_supported
+from containerd_aio._images.exporting import export_archive
 from containerd_aio._images.importing import import_archive
 from containerd_aio._images.reference import normalize_name
+from containerd_aio._images.target import ArchiveTarget
 from containerd_aio._new_container import NewContainer, new_container
 from containerd_aio._session import Session
 from containerd_aio._tar.source import ArchiveSource
@@ -40,7 +43,7 @@ from containerd_aio.services.tasks import Tasks
 from containerd_aio.services.version import Version
 from containerd_aio.spec import Spec, SpecOption
 from containerd_aio.stdio import DEFAULT_FIFO_DIR, pipes
-from containerd_aio.types import AnyValue, Completed, RuncOptions
+from containerd_aio.types import AnyValue, CheckpointSupport, Completed, ImageInfo, RuncOptions
 from containerd_aio.types.identifier import check_identifier
 
 DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
@@ -216,6 +219,24 @@ class Client:
         infos = await import_archive(self._session.services, source, name=name, labels=labels)
         return [Image(self._session, info) for info in infos]
 
+    async def export_images(
+        self, target: ArchiveTarget, *images: Image | str, all_platforms: bool = False
+    ) -> None:
+        """Write images, checkpoints too, to an archive that ``import_images()`` takes, and docker and ``ctr`` do.
+
+        ``target`` is a path, a binary file, or a stream (anyio's ``ByteSendStream``). Of an image for several
+        platforms this machine's is written, or with ``all_platforms`` all that it lists. Each blob is hashed on its
+        way. If it fails or is cancelled, a path is as it was.
+
+        :raises NotFoundError: if there is no image of that name, a part of it is not there, or nothing of it is for
+            this machine's platform
+        :raises DataLossError: if a blob is damaged
+        :raises InvalidArgumentError: if no image is given, or the path cannot be written
+        """
+        found = [await self.image(image) if isinstance(image, str) else image for image in images]
+        infos = [ImageInfo(image.name, image.target) for image in found]
+        await export_archive(self._session.services, infos, target, all_platforms=all_platforms)
+
     async def image(self, name: str) -> Image:
         """Return an image that is there, by its name as stored or as people write it (``busybox``).
 
@@ -317,6 +338,16 @@ class Client:
             runtime_options=found.runtime_options,
         )
         return await new_container(self._session, wanted)
+
+    async def checkpoint_support(self) -> CheckpointSupport:
+        """Tell whether tasks can be checkpointed, and in words why not: CRIU is missing, too old, or broken here.
+
+        It looks at the CRIU that containerd's runtime would find, and runs ``criu check``. Where containerd is on
+        another host, or this process is not root, it cannot be told, and that is said.
+
+        :raises ConnectionLostError: if containerd cannot be reached
+        """
+        return await checkpoint_support(self._session, self._sessions.connection.address.path)
 
     async def load_container(self, id: str) -> Container:
         """Return a container that is there; leaving its block deletes nothing.
