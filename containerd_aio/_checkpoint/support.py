@@ -47,7 +47,7 @@ async def checkpoint_support(session: Session, socket_path: str | None) -> Check
     path = _path_of_daemon(await session.services.introspection.server(), socket_path)
     if path is None:
         return _unknown("containerd runs in another pid or mount namespace: run `criu check` there")
-    return await _checked(path)
+    return await criu_support(path)
 
 
 def _path_of_daemon(server: ServerInfo, socket_path: str) -> str | None:
@@ -76,7 +76,8 @@ def _listener(socket_path: str) -> int:
     return pid
 
 
-async def _checked(path: str) -> CheckpointSupport:
+async def criu_support(path: str) -> CheckpointSupport:
+    """Return whether the runc and the CRIU of a PATH can checkpoint on this host; for root."""
     runc = shutil.which("runc", path=path)
     if runc is None:
         return _no(f"runc is not in containerd's PATH ({path})")

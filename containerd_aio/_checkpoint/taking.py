@@ -113,12 +113,13 @@ class _Taking:
             return
 
         async def take_memory() -> None:
+            await _check_frozen(info.id, task)
             memory, config = await write_memory(
                 self._session, info, self._options, lease_id=lease_id, status=task.status
             )
             if self._options.exit:
                 self._record.is_all_that_is_left()
-            elif self._parts.files:
+            else:
                 await _check_frozen(info.id, task)
             await self._finish(info, replace(checkpoint, memory=memory, config=config))
 

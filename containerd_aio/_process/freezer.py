@@ -62,15 +62,30 @@ class Freezer:
     @asynccontextmanager
     async def frozen(self) -> AsyncGenerator[None]:
         """Block in which the task is frozen; afterwards it is as it was found."""
-        if (await self._calls.status()).state is ProcessState.PAUSED:
-            yield
-            return
+        ours = False
+
+        async def freeze() -> None:
+            nonlocal ours
+            if await self._is_frozen():
+                return
+            ours = True
+            try:
+                await self.freeze()
+            except FailedPreconditionError:
+                ours = False
+                if not await self._is_frozen():  # else somebody else came first, at this moment
+                    raise
+
         error: BaseException | None = None
         try:
-            await completed(self.freeze)  # one that is given up in the middle may freeze the task later
+            await completed(freeze)  # one that is given up in the middle may freeze the task later
             yield
         except BaseException as problem:
             error = problem
             raise
         finally:
-            await cleaned_up(self.thaw_if_frozen, error, f"{self._calls.name} could not be resumed")
+            if ours:
+                await cleaned_up(self.thaw_if_frozen, error, f"{self._calls.name} could not be resumed")
+
+    async def _is_frozen(self) -> bool:
+        return (await self._calls.status()).state is ProcessState.PAUSED

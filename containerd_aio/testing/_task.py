@@ -52,6 +52,8 @@ class FakeTask:
         self.resources = Resources.of(spec)
         self.execs: dict[str, FakeProcess] = {}
         self.shim_dead = False
+        self.made = False  # its Create has come to an end
+        self._to_restore = False
         self._scripts = scripts
         self._publish = publish
         self._gone = gone
@@ -107,6 +109,12 @@ class FakeTask:
                 f"failed to create shim task: OCI runtime create failed: runc create failed: {_text(error)}"
             ) from None
         self.init.pid = next(PIDS)
+        self.made = True
+        return self.init.pid
+
+    def create_restored(self) -> int:
+        """Make the init of a checkpoint: nothing happens before it is started, and it has no pid."""
+        self._to_restore = self.made = True
         return self.init.pid
 
     async def start(self, exec_id: str) -> int:
@@ -126,6 +134,7 @@ class FakeTask:
             )
             self._publish("/tasks/exec-started", started)
         else:
+            await self._restore()
             self._publish("/tasks/start", events.TaskStart(container_id=self.container_id, pid=process.pid))
         process.run()
         return process.pid
@@ -153,6 +162,8 @@ class FakeTask:
             raise not_found("process already finished")
         if exec_id and process.state is CREATED:
             raise precondition("process not created")
+        if not process.pid:
+            raise not_found("no such container")
         if signal > _LAST_SIGNAL:
             raise unknown("unknown error after kill: runc did not terminate successfully: exit status 1")
         self._signal(process, signal)
@@ -294,6 +305,18 @@ class FakeTask:
         if code is not None:
             # As with a real one, the end comes a little after the signal.
             asyncio.get_running_loop().call_soon(self.ended, process, code)
+
+    async def _restore(self) -> None:
+        if not self._to_restore:
+            return
+        try:
+            await self.init.open()
+            self.init.refuse_to_start()
+        except GRPCError as error:
+            self.init.vanish()
+            raise unknown(f"OCI runtime restore failed: {_text(error)}") from None
+        self._to_restore = False
+        self.init.pid = next(PIDS)
 
     async def _open_exec(self, process: FakeProcess) -> None:
         try:

@@ -7,6 +7,7 @@ in the List, and NOT_FOUND for all else.
 from __future__ import annotations
 
 import asyncio
+import signal as signals
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +21,7 @@ from containerd_aio._api.containerd.types import Metric
 from containerd_aio._api.containerd.v1 import types
 from containerd_aio._api.google.protobuf import Empty
 from containerd_aio.testing._calls import Faults
+from containerd_aio.testing._checkpoints import check_memory, options_of, write_checkpoint
 from containerd_aio.testing._filters import filters_of, matches, record_field
 from containerd_aio.testing._messages import ZERO_TIME, now, packed, time_of
 from containerd_aio.testing._process import FakeProcess, Streams
@@ -30,7 +32,6 @@ from containerd_aio.testing._task import CREATED, STOPPED, FakeTask
 from containerd_aio.testing._world import Realm, World
 from containerd_aio.types import ProcessState
 
-_CRIU = "application/vnd.containerd.container.criu.checkpoint.criu.tar"
 _RUNTIMES = ("io.containerd.runc.v1", "io.containerd.runc.v2")
 _STATES = {
     ProcessState.CREATED: 1,
@@ -62,7 +63,7 @@ class TasksService(api.TasksBase):
         if container is None:
             raise _no_container(realm, container_id)
         if request.is_set("checkpoint"):
-            _refuse_checkpoint(request.checkpoint.media_type)
+            check_memory(realm, request.checkpoint)
         if container_id in realm.tasks:
             raise already_exists(f"task {container_id}")
         if request.is_set("options") and not request.options.type_url:
@@ -85,7 +86,10 @@ class TasksService(api.TasksBase):
         )
         realm.tasks[container_id] = task
         try:
-            pid = await task.create(has_root=bool(request.rootfs) or has_root(container.spec.value))
+            if request.is_set("checkpoint"):
+                pid = task.create_restored()
+            else:
+                pid = await task.create(has_root=bool(request.rootfs) or has_root(container.spec.value))
         except BaseException:
             del realm.tasks[container_id]
             task.vanish()
@@ -127,7 +131,7 @@ class TasksService(api.TasksBase):
         return api.GetResponse(process=await self._described(task, process))
 
     async def list(self, request: api.ListTasksRequest, /) -> api.ListTasksResponse:
-        tasks = [task for task in self._world.here().tasks.values() if task.init.pid and not task.shim_dead]
+        tasks = [task for task in self._world.here().tasks.values() if task.made and not task.shim_dead]
         return api.ListTasksResponse(tasks=[await self._described(task, task.init) for task in tasks])
 
     async def kill(self, request: api.KillRequest, /) -> Empty:
@@ -174,8 +178,18 @@ class TasksService(api.TasksBase):
         return api.ListPidsResponse(processes=infos)
 
     async def checkpoint(self, request: api.CheckpointTaskRequest, /) -> api.CheckpointTaskResponse:
-        self._task(request.container_id).check_checkpoint()
-        raise GRPCError(Status.UNIMPLEMENTED, "the fake cannot checkpoint")
+        realm, task = self._world.here(), self._task(request.container_id)
+        lease = self._world.lease(realm)
+        task.check_checkpoint()
+        options = options_of(request.options)
+        container = realm.containers[request.container_id]  # as it was before the processes end
+        if options.exit:
+            task.ended(task.init, 128 + signals.SIGKILL)
+        if options.image_path:
+            return api.CheckpointTaskResponse()
+        return api.CheckpointTaskResponse(
+            descriptors=write_checkpoint(realm, lease, container, task.init.args)
+        )
 
     async def update(self, request: api.UpdateTaskRequest, /) -> Empty:
         self._task(request.container_id).update(request.resources.value)
@@ -206,7 +220,7 @@ class TasksService(api.TasksBase):
         task = realm.tasks.get(container_id)
         if task is None:
             raise GRPCError(Status.NOT_FOUND, f"task {container_id} not found")
-        if not task.init.pid:
+        if not task.made:
             raise not_found("container not created")  # its Create is under way
         return task
 
@@ -231,12 +245,6 @@ class TasksService(api.TasksBase):
 
 def _no_container(realm: Realm, container_id: str) -> GRPCError:
     return not_found(f'container "{container_id}" in namespace "{realm.name}"')
-
-
-def _refuse_checkpoint(media_type: str) -> None:
-    if media_type != _CRIU:
-        raise GRPCError(Status.UNKNOWN, f'unsupported checkpoint type "{media_type}"')
-    raise GRPCError(Status.UNIMPLEMENTED, "the fake cannot restore a checkpoint")
 
 
 def _forget(realm: Realm, task: FakeTask) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 from anyio.abc import ByteReceiveStream
 
@@ -14,19 +16,22 @@ COUNT = (
 )
 
 
-async def counted(task: Task) -> list[int]:
+def counted(task: Task) -> list[int]:
     """What is in the file, of a task that runs; also while it writes."""
-    done = await task.run(["cat", "/counted"], check=True)
-    return [int(line) for line in done.stdout.split(b"\n")[:-1]]
+    lines = Path(f"/proc/{task.pid}/root/counted").read_bytes().split(b"\n")
+    return [int(line) for line in lines[:-1]]
 
 
 async def counted_at_least(task: Task, number: int) -> list[int]:
     """The same, once it has got that far."""
     while True:
-        numbers = await counted(task)
+        try:
+            numbers = counted(task)
+        except FileNotFoundError:
+            numbers = []
         if len(numbers) >= number:
             return numbers
-        await anyio.sleep(0.01)
+        await anyio.sleep(0.005)
 
 
 async def told(stdout: ByteReceiveStream | None, count: int = 1) -> list[int]:
