@@ -347,7 +347,7 @@ class Client:
 
         :raises ConnectionLostError: if containerd cannot be reached
         """
-        return await checkpoint_support(self._session, self._sessions.connection.address.path)
+        return await checkpoint_support(self._session)
 
     async def load_container(self, id: str) -> Container:
         """Return a container that is there; leaving its block deletes nothing.

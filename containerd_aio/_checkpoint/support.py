@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 from typing import Final
 
@@ -27,34 +25,36 @@ _TOOLS: Final = {
     "tar": "CRIU packs the container's tmpfs mounts with it",
 }
 _FEATURE: Final = "org.opencontainers.runc.checkpoint.enabled"
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid (unix(7))
 _INSTALL: Final = "install it there (Debian: apt-get install criu), or put one in that PATH"
 
 
-async def checkpoint_support(session: Session, socket_path: str | None) -> CheckpointSupport:
-    """Return whether the daemon behind a socket can checkpoint tasks; ``None``: one on another host."""
+async def checkpoint_support(session: Session) -> CheckpointSupport:
+    """Return whether the session's daemon can checkpoint tasks."""
     runtime = (await defaults_of(session.services, session.namespace)).runtime
     if runtime != Defaults().runtime:
         return _unknown(
             f"the runtime of namespace '{session.namespace}' is {runtime}, of which nothing is known"
         )
-    if socket_path is None:
+    if session.fifo_dir is None:
         return _unknown("containerd is on another host: run `criu check` there")
     if os.geteuid() != 0:
         return _unknown(
             "only root can look at containerd's environment and ask the kernel: run `criu check` as root"
         )
-    path = _path_of_daemon(await session.services.introspection.server(), socket_path)
+    path = _path_of_daemon(await session.services.introspection.server(), session.daemon_pid())
     if path is None:
         return _unknown("containerd runs in another pid or mount namespace: run `criu check` there")
     return await criu_support(path)
 
 
-def _path_of_daemon(server: ServerInfo, socket_path: str) -> str | None:
-    """Return the PATH of a daemon that sees the processes and files that we see, ``None`` of another one."""
+def _path_of_daemon(server: ServerInfo, listener: int | None) -> str | None:
+    """Return the PATH of a daemon that sees the processes and files that we see, ``None`` of another one.
+
+    Older ones do not tell their pid; ``listener`` is that of who made the socket, which may have been systemd.
+    """
     try:
-        pid = server.pid if server.pid_namespace == os.stat("/proc/self/ns/pid").st_ino else None
-        pid = pid or _listener(socket_path)
+        own = server.pid_namespace == os.stat("/proc/self/ns/pid").st_ino
+        pid = server.pid if own and server.pid else listener
         if not pid or os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
             return None
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -63,17 +63,6 @@ def _path_of_daemon(server: ServerInfo, socket_path: str) -> str | None:
         return None
     paths = [entry.removeprefix(b"PATH=") for entry in environment if entry.startswith(b"PATH=")]
     return os.fsdecode(paths[0]) if paths else os.defpath
-
-
-def _listener(socket_path: str) -> int:
-    """Return the pid of who listens on a socket: containerd before 1.7 does not tell its own. 0: it is not of our
-    pid namespace."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.setblocking(False)
-        connection.connect(socket_path)
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid: int = _CREDENTIALS.unpack(credentials)[0]
-    return pid
 
 
 async def criu_support(path: str) -> CheckpointSupport:

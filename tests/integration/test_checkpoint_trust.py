@@ -10,6 +10,7 @@ import pytest
 from containerd_aio import Client, Image, InvalidArgumentError, RuncOptions, spec
 from containerd_aio._transport.typeurl import SPEC, json_any
 from containerd_aio.spec import Spec, SpecOption
+from containerd_aio.spec.schema import LinuxDevice
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +51,7 @@ async def test_a_spec_that_wants_more_is_refused(
 
 
 async def test_devices_are_refused(client: Client, image: Image) -> None:
-    device = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}
+    device: LinuxDevice = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}
 
     def add(found: Spec, _: object) -> Spec:
         return {**found, "linux": {**found["linux"], "devices": [device]}}

@@ -94,7 +94,8 @@ async def test_a_memory_whose_call_failed_is_found_all_the_same(
     client: Client, services: Services, image: Image
 ) -> None:
     """What another client does between our precaution and the call: 1.x writes the memory and fails at the spec."""
-    session = Session(services, ExitWatcher(services.events, services.tasks, client.namespace), "", None)
+    exits = ExitWatcher(services.events, services.tasks, client.namespace)
+    session = Session(services, exits, client.namespace, None, lambda: None)
     async with await client.new_container("web", image=image, args=SLEEP) as container:
         async with await container.new_task() as task:
             await task.start()
