@@ -77,7 +77,7 @@ class Order:
         if self.terminal:
             options.append(spec.terminal())
         if self.host_network:
-            options += [spec.host_namespace("network"), spec.host_resolv_conf(), spec.host_hosts()]
+            options.append(spec.host_network())
         if environment := variables(self.env, self.env_files):
             options.append(spec.env(environment))
         if self.cwd is not None:

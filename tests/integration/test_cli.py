@@ -15,7 +15,7 @@ import anyio
 import pytest
 from anyio.abc import ByteReceiveStream, Process
 
-from containerd_aio import Image
+from containerd_aio import Client, Image, ProcessState, pipes
 from containerd_aio.private_daemon import PrivateDaemon
 
 pytestmark = pytest.mark.integration
@@ -152,6 +152,31 @@ async def test_one_signal_of_a_supervisor_is_enough(image: Image, env: dict[str,
         assert await output.receive() == b"ready\n"
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 128 + signal.SIGTERM
+
+
+async def test_attach_takes_up_a_process_and_leaves_it_running(
+    client: Client, image: Image, env: dict[str, str]
+) -> None:
+    async with (
+        await client.new_container("job", image=image, args=["cat"]) as container,
+        await container.new_task(stdio=pipes(stdin=True)) as task,
+        await task.exec("more", ["sh", "-c", "cat; exit 4"], stdio=pipes(stdin=True)) as more,
+    ):
+        for process in (task, more):
+            await process.start()
+            await process.stdio.aclose(unlink=False)
+        async with started("attach", "job", env=env) as (process, output):
+            assert process.stdin is not None
+            await process.stdin.send(b"some\n")
+            assert await output.receive() == b"some\n"
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+        assert (await task.status()).state is ProcessState.RUNNING
+        attached = await typed("attach", "job", "more", input=b"in", env=env)
+        assert (attached.returncode, attached.stdout) == (4, b"in"), attached.stderr
+        attached = await typed("attach", "job", "more", env=env)
+        assert attached.returncode == 125
+        assert b"ended with code 4" in attached.stderr
 
 
 async def test_a_container_that_nobody_listens_to_any_more_ends_in_silence(

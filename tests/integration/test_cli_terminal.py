@@ -133,7 +133,7 @@ async def test_ctrl_c_at_any_moment_leaves_neither_a_container_nor_a_raw_termina
         with terminal.command("run", "-t", "-i", image.name, "sh", env=env) as command:
             with anyio.fail_after(20):
                 await anext(aiter(events))
-            await terminal.types(CTRL_C + b"exit 130\r")
+            await terminal.types(CTRL_C + b"exit 130\n")
             assert await terminal.ends(command) == 130
 
 
