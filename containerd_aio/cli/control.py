@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from containerd_aio.cli.lookup import each, task_named
 from containerd_aio.client import Client
+from containerd_aio.errors import FailedPreconditionError, NotFoundError
 from containerd_aio.task import Task
 
 Act = Callable[[Task], Awaitable[str]]
@@ -26,7 +27,12 @@ def killed(signal: str, *, all: bool) -> Act:
     wanted = int(signal) if signal.isdecimal() else signal
 
     async def act(task: Task) -> str:
-        await task.kill(wanted, all=all)
+        try:
+            await task.kill(wanted, all=all)
+        except NotFoundError as error:
+            if (ended := (await task.status()).exit_status) is None:
+                raise
+            raise FailedPreconditionError(f"{task.name} has {ended}: there is nothing to kill") from error
         return task.id
 
     return act

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import AsyncExitStack
 from typing import Final
 
+from containerd_aio.cli.archives import piped_in
 from containerd_aio.cli.columns import age, amount, columns
 from containerd_aio.client import Client
 from containerd_aio.errors import InvalidArgumentError, NotFoundError
@@ -35,8 +37,9 @@ async def import_archive(
     archive: str, *, address: str | None, namespace: str | None, name: str | None
 ) -> None:
     """Import the images of an archive, ``-`` for one on stdin, and print their names."""
-    async with Client(address, namespace=namespace) as client:
-        source = sys.stdin.buffer if archive == "-" else archive
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(address, namespace=namespace))
+        source = await stack.enter_async_context(piped_in()) if archive == "-" else archive
         for image in await client.import_images(source, name=name):
             print(image.name)
 

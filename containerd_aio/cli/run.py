@@ -95,8 +95,8 @@ async def _started(client: Client, order: Order) -> str:
             stdio = log_file(path)
         task = await undo.enter_async_context(await container.new_task(stdio=stdio))
         await task.start()
+        await task.stdio.aclose(unlink=False)
         undo.pop_all()
-    await task.stdio.aclose(unlink=False)
     return id
 
 

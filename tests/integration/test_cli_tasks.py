@@ -239,7 +239,9 @@ async def test_pause_resume_and_kill(
         exited = task.wait()
         assert await for_tasks(["a"], killed("9", all=True), **where) == 0
         assert (await exited).signal is signal.SIGKILL
+    capsys.readouterr()
     assert await for_tasks(["a"], killed("TERM", all=False), **where) == 1
+    assert "task 'a' has ended with code 137 (SIGKILL): there is nothing" in capsys.readouterr().err
     assert await remove(["a"], **where, force=True) == 0
 
 
