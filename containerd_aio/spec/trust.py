@@ -123,8 +123,9 @@ def _of_process(process: _Object) -> Iterator[str]:
         yield f"selinuxLabel {process.get('selinuxLabel')!r}"
     for limit in _objects("rlimits", process.get("rlimits")):
         yield from _unknown("process.rlimits.", limit, _RLIMIT)
-        if limit.get("type") in _PRIORITY_LIMITS and (limit.get("hard"), limit.get("soft")) != (0, 0):
-            yield f"rlimit {limit.get('type')}"
+        kind = _text("rlimits", limit.get("type"))
+        if kind in _PRIORITY_LIMITS and (limit.get("hard"), limit.get("soft")) != (0, 0):
+            yield f"rlimit {kind}"
     adjustment = process.get("oomScoreAdj") or 0
     if not isinstance(adjustment, int) or adjustment < 0:
         yield f"oomScoreAdj {adjustment!r}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from containerd_aio import spec as options
@@ -340,27 +341,13 @@ def test_a_spec_of_nothing_lacks_what_confines() -> None:
         *("linux.namespaces", "linux.namespaces.0", "linux.namespaces.0.type", "linux.devices"),
         *("linux.maskedPaths", "linux.readonlyPaths", "linux.seccomp", "linux.resources"),
         *("linux.resources.devices", "linux.maskedPaths.0", "linux.sysctl", "linux.resources.unified"),
-        *("process.rlimits", "process.rlimits.0"),
+        *("process.rlimits", "process.rlimits.0", "process.rlimits.0.type"),
     ],
 )
 def test_what_is_malformed_is_listed(path: str) -> None:
     spec = default_spec("web", "example")
     _set(path, 7)(spec)
     assert any(each.startswith("malformed ") for each in beyond_default(spec))
-
-
-@given(value=JSON, data=st.data())
-def test_any_json_is_judged(value: object, data: st.DataObject) -> None:
-    spec = json.loads(json.dumps(default_spec("web", "example")))
-    places = sorted(_places(spec))
-    _set(data.draw(st.sampled_from(places)), value)(spec)
-    assert isinstance(beyond_default(spec), list)
-
-
-@given(value=JSON)
-def test_anything_but_a_default_is_found_wanting(value: Any) -> None:
-    spec: Spec = value
-    assert beyond_default(spec)
 
 
 def _places(value: object, path: str = "") -> list[str]:
@@ -373,3 +360,28 @@ def _places(value: object, path: str = "") -> list[str]:
     for key, inner in items:
         places += _places(inner, f"{path}.{key}" if path else str(key))
     return places
+
+
+PLACES = sorted(_places(default_spec("web", "example")))
+
+
+@given(value=JSON, place=st.sampled_from(PLACES))
+@settings(max_examples=300)
+def test_any_json_is_judged(value: object, place: str) -> None:
+    spec = json.loads(json.dumps(default_spec("web", "example")))
+    _set(place, value)(spec)
+    assert isinstance(beyond_default(spec), list)
+
+
+def test_any_kind_of_value_is_judged_at_any_place() -> None:
+    kinds: list[object] = [None, [], {}, [[]], [{}], {"a": []}, 7, "x", True]
+    for place, value in itertools.product(PLACES, kinds):
+        spec = json.loads(json.dumps(default_spec("web", "example")))
+        _set(place, value)(spec)
+        assert isinstance(beyond_default(spec), list), (place, value)
+
+
+@given(value=JSON)
+def test_anything_but_a_default_is_found_wanting(value: Any) -> None:
+    spec: Spec = value
+    assert beyond_default(spec)
