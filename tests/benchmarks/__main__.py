@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import codec
+from tests.benchmarks import codec, lifecycle
 
 if __name__ == "__main__":
+    lifecycle.main()
     sys.exit(codec.main())
