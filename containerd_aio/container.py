@@ -14,6 +14,7 @@ from containerd_aio._checkpoint.origin import origin_of
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._opening import open_stdio
+from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.loading import load
 from containerd_aio._process.spec import spec_of
 from containerd_aio._refusal import start_failed
@@ -348,7 +349,7 @@ class Container:
         try:
             if record.phase is Phase.CREATED:
                 record.deleting = True
-                await self._session.services.tasks.delete(self.id)
+                await ProcessCalls(self._session, record).delete()
         finally:
             self._session.exits.discard(record)
             await opened.aclose()

@@ -97,6 +97,11 @@ class ExitRecord:
         """Whether anybody holds an open Future of this process."""
         return bool(self._waiters)
 
+    @property
+    def _unborn(self) -> bool:
+        """Whether it is deleted just now without ever having run: its init is killed for that, which is no exit."""
+        return self.deleting and self.phase is Phase.CREATED
+
     def wait(self) -> asyncio.Future[ExitStatus]:
         """Return a Future of the caller's own: cancelling it harms nobody else."""
         future: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
@@ -145,6 +150,8 @@ class ExitRecord:
         """Judge an exit event. A doubted one is not believed before containerd was asked."""
         if self.settled or self.phase is Phase.DELETED:
             return self._late(pid, status)
+        if self._unborn:
+            return Verdict.DROPPED
         if self.pid is None:
             if self.phase is Phase.CREATED:
                 return Verdict.DOUBTED  # of an older exec of this id, or somebody else has started this one
@@ -157,6 +164,8 @@ class ExitRecord:
     def answered(self, answer: ProcessRecord) -> Verdict:
         """Judge containerd's answer about this process. One of another pid is of another process."""
         if self.settled or self.phase is Phase.CREATING or answer.status.state is ProcessState.UNKNOWN:
+            return Verdict.DROPPED
+        if self._unborn:
             return Verdict.DROPPED
         if self.pid is not None and answer.pid not in (0, self.pid):
             return Verdict.DROPPED if self.phase is Phase.DELETED else self.replaced()

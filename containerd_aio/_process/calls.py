@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal as signals
+from contextlib import suppress
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._refusal import UNENDED, state_named
 from containerd_aio._session import Session
-from containerd_aio.errors import NotFoundError
+from containerd_aio.errors import ContainerdError, NotFoundError
 from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.types import ProcessState, Status
 
@@ -70,12 +71,20 @@ class ProcessCalls:
             self.record.kill_asked = True  # not before: a shim that died is no kill of ours
 
     async def delete(self) -> DeletedProcess:
-        """Delete it, whatever its ids stand for now; before a task, its execs are asked for."""
+        """Delete it, whatever its ids stand for now; before a task, its execs are asked for.
+
+        A task that was never started is killed first. Delete alone waits for the end of its outputs, which an init
+        that lives holds open: 2 s, and 10 s from containerd 1.7.29 on (seen on 1.6.20 and 2.1.9; killed, 0.05 s).
+        """
         container_id, exec_id = self.record.key
+        tasks = self.session.services.tasks
         if exec_id:
-            return await self.session.services.tasks.delete_process(container_id, exec_id)
+            return await tasks.delete_process(container_id, exec_id)
+        if self.record.phase is Phase.CREATED and self.record.pid:
+            with suppress(ContainerdError):  # Delete will say what is wrong
+                await tasks.kill(container_id, signals.SIGKILL)
         await self.session.exits.ask_execs(container_id)
-        return await self.session.services.tasks.delete(container_id)
+        return await tasks.delete(container_id)
 
     async def resize(self, width: int, height: int) -> None:
         """Set the size of its terminal.

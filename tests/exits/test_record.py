@@ -186,6 +186,28 @@ async def test_deleting_what_was_never_started_fails_its_waits() -> None:
         await exited
 
 
+async def test_the_kill_that_deletes_what_was_never_started_is_no_exit() -> None:
+    record = ExitRecord(TASK)
+    record.created(7)
+    exited = record.wait()
+    record.deleting = True
+    assert record.exited(7, KILLED) is Verdict.DROPPED
+    assert record.answered(answer(ProcessState.STOPPED, status=KILLED)) is Verdict.DROPPED
+    record.deleted(137, 1_000)
+    with pytest.raises(ProcessLostError, match="before it was started"):
+        await exited
+
+
+async def test_what_was_killed_and_could_not_be_deleted_has_ended() -> None:
+    record = ExitRecord(TASK)
+    record.created(7)
+    record.deleting = True
+    record.exited(7, KILLED)
+    record.deleting = False
+    assert record.answered(answer(ProcessState.STOPPED, status=KILLED)) is Verdict.SETTLED
+    assert await record.wait() == KILLED
+
+
 async def test_the_answer_of_delete_tells_the_status() -> None:
     record = running_record()
     record.deleted(3, 1_000)

@@ -13,6 +13,7 @@ from containerd_aio import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    ProcessLostError,
     ProcessState,
     Task,
     UnknownError,
@@ -108,3 +109,23 @@ async def test_the_terminal_of_an_exec_that_has_ended_has_no_size(fake: FakeCont
         await process.wait()
         with pytest.raises(FailedPreconditionError, match="cannot be resized.* is stopped; it has ended$"):
             await process.resize(80, 25)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+async def test_what_was_never_started_is_killed_before_it_is_deleted(
+    fake: FakeContainerd, container: Container, kill: bool
+) -> None:
+    """Or else the shim would wait for the end of its outputs, 10 s long. That is no exit of it."""
+    task = await container.new_task(stdio=pipes())
+    exited = task.wait()
+    assert await task.delete(kill=kill) is None
+    assert (fake.calls["Tasks/Kill"], fake.calls["Tasks/Delete"]) == (1, 1)
+    with pytest.raises(ProcessLostError, match="before it was started"):
+        await exited
+
+
+async def test_that_it_cannot_be_killed_does_not_keep_it_from_being_deleted(
+    fake: FakeContainerd, created: Task
+) -> None:
+    fake.refuse("Tasks/Kill", Status.UNKNOWN, "runc is not there")
+    assert await created.delete() is None
