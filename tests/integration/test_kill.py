@@ -140,7 +140,7 @@ async def test_an_init_that_is_killed_before_its_start_is_stopped(client: Client
             status = await exited
         assert status.code == 137
         assert (await task.status()).state is ProcessState.STOPPED
-        with pytest.raises(StartFailedError):
+        with pytest.raises(FailedPreconditionError, match="task 'web' is stopped"):
             await task.start()
         assert await task.delete() == status
 
@@ -159,10 +159,10 @@ async def test_execs_that_come_too_late_for_their_task_are_refused_and_nothing_h
         await task.wait()
         with anyio.fail_after(20):
             for process, exited in zip(processes, waits, strict=True):
-                with pytest.raises((StartFailedError, FailedPreconditionError)):
+                with pytest.raises(FailedPreconditionError, match="task 'web' is stopped"):
                     await process.start()
                 assert (await process.status()).state is ProcessState.CREATED
-                with pytest.raises((StartFailedError, FailedPreconditionError)):
+                with pytest.raises(FailedPreconditionError, match="task 'web' is stopped"):
                     await exited
                 assert await process.delete() is None
         assert (await task.status()).state is ProcessState.STOPPED

@@ -178,7 +178,7 @@ async def test_limits_are_changed_while_it_runs_and_seen_in_its_metrics(client: 
         await task.update({"memory": {"limit": 64 << 20}})
         assert (await task.metrics()).memory.limit == 64 << 20
         assert metrics.timestamp_ns is not None
-        assert metrics.pids.current == 1
+        assert metrics.pids.current >= 1  # runc may be on its way out
         await task.delete(kill=True)
         with pytest.raises(NotFoundError):
             await task.metrics()
