@@ -46,6 +46,7 @@ class Process:
         self._starting = Starting(self._calls, stdio, self._ending)
         stdio.on_stdin_closed(self._stdin_closed)
         stdio.on_resize(self.resize)
+        stdio.on_exit(self.wait)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._record.key} pid={self.pid}>"
@@ -116,12 +117,17 @@ class Process:
         A plain call, any number of times, before ``start()`` and after ``delete()`` as well: each caller has a
         Future of its own, and cancelling it cancels nobody else's. It waits across restarts of containerd.
 
+        A process that writes more than its FIFO holds ends only when that is read, or the stream closed. Where it
+        waits for that, ``stdio.full`` tells, and after 10 s a warning is logged.
+
         The Future fails with ``ProcessLostError`` if the exit can no longer be learned, ``StartFailedError`` if
         the process never ran, ``ClientClosedError`` if the client is closed first.
 
         :raises RuntimeError: from another event loop than the client's
         """
-        return self._session.exits.wait(self._record)
+        exited = self._session.exits.wait(self._record)
+        self._stdio.awaited(exited, self.name)
+        return exited
 
     async def start(self) -> None:
         """Run the process; returns when it runs (it may have ended already).

@@ -106,6 +106,7 @@ class Starting:
             told = with_criu_reasons(error, local=self._session.fifo_dir is not None)
             failure = await self._refused_by_task(error) or start_failed(self._record.key, told)
         self._record.start_failed(failure)
+        await self._stdio.drain(0)
         await self._stdio.aclose()
         return failure
 
@@ -142,4 +143,5 @@ class Starting:
             await self._ending.kill()
         except ContainerdError:
             pass  # containerd is gone, or the task is frozen; the waits go on
+        await self._stdio.drain(0)
         await self._stdio.aclose()

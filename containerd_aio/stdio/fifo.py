@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -149,6 +150,20 @@ def has_reader(path: str) -> bool:
             return False
         raise
     return True
+
+
+def is_full(reader: int) -> bool:
+    """Tell whether the FIFO that this read end belongs to takes no more until somebody reads.
+
+    How many bytes are in it does not tell: small writes take a page each.
+    """
+    writer = os.open(f"/proc/self/fd/{reader}", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        poll = select.poll()
+        poll.register(writer, select.POLLOUT)
+        return not poll.poll(0)
+    finally:
+        os.close(writer)
 
 
 def _open(path: str, flags: int) -> int:

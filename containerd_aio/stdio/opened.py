@@ -21,6 +21,8 @@ from containerd_aio.stdio.console import Console, Resize
 from containerd_aio.stdio.pump import Pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
+from containerd_aio.stdio.stall import Stall
+from containerd_aio.types import ExitStatus
 
 SHIM_DRAINS: Final = (2.0, 10.0)
 """How long, in seconds, the shim lets outputs end after Delete before it closes them: 2 s, and 10 s from
@@ -105,6 +107,7 @@ class OpenStdio:
         self._size = size
         self._redraw = redraw
         self._resize: Resize | None = None
+        self._stall = Stall(ends.piped, [reader for reader in ends.readers if reader not in ends.piped])
         self._remove = remove
         self._complete = True
         self._closed = False
@@ -129,6 +132,20 @@ class OpenStdio:
         """
         return next((pump.failure for pump in self._ends.pumps if pump.failure), None)
 
+    @property
+    def full(self) -> tuple[str, ...]:
+        """The names of the outputs that take no more until they are read: where one is here, the process may be
+        waiting in its write, and will not end before somebody receives from it.
+
+        While somebody waits for the process, an output that stands still like that for 10 s is logged, once, as a
+        warning of ``containerd_aio.stdio``.
+        """
+        return self._stall.full
+
+    def awaited(self, future: asyncio.Future[ExitStatus], name: str) -> None:
+        """Somebody waits for the process, which messages call ``name``, until ``future`` is done."""
+        self._stall.awaited(future, name)
+
     def on_stdin_closed(self, close_io: Callable[[], Awaitable[None]]) -> None:
         """Have ``close_io`` called once our end of stdin is closed and the process started.
 
@@ -142,6 +159,11 @@ class OpenStdio:
     def detached(self) -> asyncio.Event:
         """Set when the user has typed the ``detach_keys`` of ``inherit()``; who waits for it closes the streams."""
         return self._ends.detached
+
+    def on_exit(self, exited: Callable[[], asyncio.Future[ExitStatus]]) -> None:
+        """Have ``exited()`` asked for a Future of the process's end, of its own for each call, when it matters."""
+        if self._ends.writer is not None:
+            self._ends.writer.on_exit(exited)
 
     def on_resize(self, resize: Resize) -> None:
         """Have ``resize(width, height)`` called with the size of the terminal: by ``starting()``, where it is known,
@@ -171,10 +193,12 @@ class OpenStdio:
         self._begin_outputs()
         if self._ends.writer is not None:
             await self._ends.writer.reader_has_come()
+        if self._ends.console is not None:
+            if all(pump.finished.is_set() for pump in self._ends.outputs):
+                return  # it has come and gone: what is typed is for whoever comes next
+            self._ends.console.enter(redraw=self._redraw)
         if self._ends.input is not None:
             self._ends.input.start()
-        if self._ends.console is not None:
-            self._ends.console.enter(redraw=self._redraw)
 
     def close_stdin(self) -> None:
         """Close our end of stdin and tell nobody; for a ``close_io()`` that sends the call itself."""
@@ -249,6 +273,7 @@ class OpenStdio:
     def _release(self) -> None:
         if self._closed:
             return
+        self._stall.stop()
         self._closed = True
         if not all(reader.done for reader in self._ends.readers):
             self._complete = False

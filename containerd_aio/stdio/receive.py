@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -52,6 +53,8 @@ class FifoReceiveStream(ByteReceiveStream):
         self._ended = False  # and that is where the output ends, or is cut off
         self._closed = False
         self._calls = 0
+        self.taken = 0
+        """How many bytes were taken out of the FIFO."""
         self.ended_at: float | None = None
         """When the end was read, by the event loop's clock."""
 
@@ -90,6 +93,15 @@ class FifoReceiveStream(ByteReceiveStream):
             asyncio.get_running_loop().add_reader(self._descriptor, self._drop)
 
     # What follows is for the owner of the stream (OpenStdio).
+
+    @property
+    def full(self) -> bool:
+        """Whether the process must wait in its next write until somebody receives."""
+        if self._descriptor is None:
+            return False
+        with suppress(OSError):  # no descriptor left to look with
+            return fifo.is_full(self._descriptor)
+        return False
 
     @property
     def done(self) -> bool:
@@ -178,6 +190,7 @@ class FifoReceiveStream(ByteReceiveStream):
             chunk = os.read(self._descriptor, size)
         except BlockingIOError:
             return None
+        self.taken += len(chunk)
         if not chunk:
             self._ended = True
             self.ended_at = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ passed on is lost (seen on 1.6, 1.7 and 2.1). There the end is typed, as a perso
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from anyio.lowlevel import checkpoint
 from containerd_aio.errors import NotFoundError
 from containerd_aio.stdio import fifo
 from containerd_aio.stdio.readiness import Readiness
+from containerd_aio.types import ExitStatus
 
 _CTRL_D: Final = b"\x04"
 
@@ -52,11 +54,12 @@ class FifoSendStream(ByteSendStream):
         self._live = False  # the shim has its read end
         self._closed = False
         self._close_io: Callable[[], Awaitable[None]] | None = None
+        self._exited: Callable[[], asyncio.Future[ExitStatus]] | None = None
 
     async def send(self, item: bytes) -> None:
         """Write all of ``item``; waits while the process does not read. Cancelled, a part may be written.
 
-        :raises anyio.BrokenResourceError: if no process can read it any more
+        :raises anyio.BrokenResourceError: if no process can read it any more, or it ends while this waits
         :raises anyio.ClosedResourceError: if this stream was closed
         :raises anyio.BusyResourceError: if another task is sending to it
         """
@@ -73,7 +76,7 @@ class FifoSendStream(ByteSendStream):
                     if rest:
                         await checkpoint()
                 else:
-                    await self._writable.wait()
+                    await self._room()
             self._last = bytes(memoryview(item).cast("B")[-1:]) or self._last
 
     async def aclose(self) -> None:
@@ -81,7 +84,8 @@ class FifoSendStream(ByteSendStream):
 
         Before ``start()`` this is remembered and done by it. Cancelled, or failed on the way to containerd, it
         can be called again. At a terminal Ctrl-D is typed (twice in the middle of a line, where one only ends
-        the line): it ends the input of what reads then, as a rule. Should the FIFO be full, that waits for room.
+        the line), and what reads there may take it for the end or, in raw mode, for a key. Should the FIFO be full,
+        that waits for room.
 
         :raises ContainerdError: if containerd could not be told; that the process is gone is no error
         """
@@ -101,6 +105,10 @@ class FifoSendStream(ByteSendStream):
     def on_closed(self, close_io: Callable[[], Awaitable[None]]) -> None:
         """Have ``close_io`` called when the stream is closed and the process started."""
         self._close_io = close_io
+
+    def on_exit(self, exited: Callable[[], asyncio.Future[ExitStatus]]) -> None:
+        """Have ``exited()`` asked for a Future of the process's end while somebody waits for room."""
+        self._exited = exited
 
     async def reader_has_come(self) -> None:
         """Start answered: drop the stand-in as soon as the shim has opened its end, in two seconds at most.
@@ -130,7 +138,31 @@ class FifoSendStream(ByteSendStream):
         end = _CTRL_D if self._last in (b"\n", b"\r") else _CTRL_D * 2
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             while not self._write(memoryview(end)):
+                await self._room()
+
+    async def _room(self) -> None:
+        """Wait until the FIFO, which is full, takes something.
+
+        The shim would never tell that nobody reads it any more: it holds the process's pipe open until Delete.
+
+        :raises anyio.BrokenResourceError: if the process ends first
+        """
+        if self._exited is None:
+            await self._writable.wait()
+            return
+        exited = self._exited()
+        exited.add_done_callback(self._wake)
+        try:
+            if not exited.done():
                 await self._writable.wait()
+            if exited.done():
+                raise anyio.BrokenResourceError("the process has ended") from exited.exception()
+        finally:
+            exited.remove_done_callback(self._wake)
+            exited.cancel()
+
+    def _wake(self, _: asyncio.Future[ExitStatus]) -> None:
+        self._writable.stop()
 
     def _shim_reads(self) -> bool:
         """Look whether the FIFO has a reader besides the stand-in.

@@ -41,12 +41,12 @@ class Shim:
                 rest = rest[os.write(self._outputs[stream][0], rest) :]
             await anyio.lowlevel.checkpoint()
 
-    def fill(self, stream: str = "stdout") -> int:
-        """Write until the FIFO takes no more, and return how much it took."""
+    def fill(self, stream: str = "stdout", *, write: int = 4096) -> int:
+        """Write until the FIFO takes no more, ``write`` bytes at once, and return how much it took."""
         written = 0
         with suppress(BlockingIOError):
             while True:
-                written += os.write(self._outputs[stream][0], bytes(4096))
+                written += os.write(self._outputs[stream][0], bytes(write))
         return written
 
     async def read(self) -> bytes:

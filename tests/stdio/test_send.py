@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -14,8 +15,9 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from containerd_aio.errors import NotFoundError, UnavailableError
+from containerd_aio.errors import NotFoundError, ProcessLostError, UnavailableError
 from containerd_aio.stdio.send import FifoSendStream
+from containerd_aio.types import ExitStatus
 
 
 @asynccontextmanager
@@ -386,3 +388,73 @@ async def test_the_end_is_typed_for_nobody_where_nobody_reads(tmp_path: Path, re
         reader.clear()
         await stream.reader_has_come()
         await stream.aclose()
+
+
+# -- the process's end -----------------------------------------------------------------------------------------
+
+
+async def filled(stream: FifoSendStream) -> None:
+    with anyio.move_on_after(0.05):
+        while True:
+            await stream.send(bytes(4096))
+
+
+@pytest.mark.parametrize("outcome", [ExitStatus(0), ProcessLostError("gone")])
+async def test_a_sender_that_waits_for_room_is_told_that_the_process_has_ended(
+    tmp_path: Path, reader: list[int], outcome: ExitStatus | ProcessLostError
+) -> None:
+    """The shim keeps the FIFO, and the process's pipe, until Delete."""
+    asked: list[asyncio.Future[ExitStatus]] = []
+
+    def exited() -> asyncio.Future[ExitStatus]:
+        asked.append(asyncio.get_running_loop().create_future())
+        return asked[-1]
+
+    async with an_input(tmp_path) as stream, anyio.create_task_group() as group:
+        shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        stream.on_exit(exited)
+        await filled(stream)
+        assert all(future.cancelled() for future in asked), "nobody waits any more"
+
+        async def send() -> None:
+            with pytest.raises(anyio.BrokenResourceError, match="the process has ended") as caught:
+                await stream.send(bytes(65536))
+            assert caught.value.__cause__ is (outcome if isinstance(outcome, Exception) else None)
+
+        group.start_soon(send)
+        await anyio.wait_all_tasks_blocked()
+        if isinstance(outcome, Exception):
+            asked[-1].set_exception(outcome)
+        else:
+            asked[-1].set_result(outcome)
+
+
+async def test_a_sender_that_waits_for_room_goes_on_though_it_would_be_told_of_the_end(
+    tmp_path: Path, reader: list[int]
+) -> None:
+    data = os.urandom(2 * 1024 * 1024)
+    async with an_input(tmp_path) as stream, anyio.create_task_group() as group:
+        shim = shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        stream.on_exit(asyncio.get_running_loop().create_future)
+
+        async def send() -> None:
+            await stream.send(data)
+            await stream.aclose()
+
+        group.start_soon(send)
+        assert await everything(shim) == data
+
+
+async def test_a_process_that_has_ended_before_is_told_where_there_is_no_room(
+    tmp_path: Path, reader: list[int]
+) -> None:
+    ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+    ended.set_result(ExitStatus(3))
+    async with an_input(tmp_path) as stream:
+        shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        stream.on_exit(lambda: ended)
+        with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
+            await filled(stream)
