@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 
 from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
@@ -32,12 +33,15 @@ from containerd_aio.types import (
     CheckpointOptions,
     Completed,
     ContainerInfo,
+    ExitStatus,
     Metrics,
     ProcessInfo,
     ProcessState,
 )
 from containerd_aio.types.identifier import check_identifier
 
+# Of an exec whose task is gone; its end is near.
+_LAST_OUTPUT_SECONDS = 2.0
 _TAKES_EXECS = frozenset({ProcessState.CREATED, ProcessState.RUNNING})
 _UPDATABLE = frozenset({ProcessState.CREATED, ProcessState.RUNNING, ProcessState.PAUSED})
 
@@ -55,6 +59,9 @@ class Task(Process):
         super().__init__(session, record, stdio, owned=owned)
         self._container = container
         self._freezer = Freezer(self._calls)
+        self._execs: weakref.WeakSet[Process] = (
+            weakref.WeakSet()
+        )  # those made here: their streams may be open
 
     async def spec(self) -> Spec:
         """Ask containerd for the OCI runtime spec that the container has."""
@@ -123,7 +130,9 @@ class Task(Process):
             undo = partial(self._undo_exec, record, opened)
             await cleaned_up(undo, error, f"exec '{id}' of container '{self.id}' could not be removed")
             raise
-        return Process(self._session, record, opened, owned=True)
+        made = Process(self._session, record, opened, owned=True)
+        self._execs.add(made)
+        return made
 
     async def run(
         self,
@@ -280,6 +289,25 @@ class Task(Process):
         :raises CheckpointFailedError: if CRIU could not do it; the message has its reason
         """
         await checkpoint_to_directory(self._session, self.id, self, path, options or CheckpointOptions())
+
+    async def delete(self, *, kill: bool = False) -> ExitStatus | None:
+        """As of each process; the execs go with it, and the streams of those that were made here are closed."""
+        status = await super().delete(kill=kill)
+        await self._let_execs_go()
+        return status
+
+    async def _cleanup(self) -> None:
+        try:
+            await super()._cleanup()
+        finally:
+            if self._owned:
+                await self._let_execs_go()
+
+    async def _let_execs_go(self) -> None:
+        async with AsyncExitStack() as steps:  # each, whatever happens to the others
+            for process in self._execs:
+                steps.push_async_callback(process.stdio.aclose)
+                steps.push_async_callback(process.stdio.drain, _LAST_OUTPUT_SECONDS)
 
     async def _undo_exec(self, record: ExitRecord, opened: OpenStdio) -> None:
         try:

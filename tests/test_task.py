@@ -23,6 +23,7 @@ from containerd_aio import (
     StartFailedError,
     Task,
     UnavailableError,
+    pipes,
     spec,
     where,
 )
@@ -227,3 +228,34 @@ async def test_the_metrics_of_all_tasks_come_by_one_call(
     fake.refuse("Tasks/Metrics", Status.UNAVAILABLE)
     with pytest.raises(UnavailableError):
         await task.metrics()
+
+
+# -- its end -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_block", [True, False], ids=["its block", "delete"])
+async def test_with_the_task_go_the_streams_of_its_execs(
+    fake: FakeContainerd, task: Task, by_block: bool
+) -> None:
+    """Those that nobody deleted; what they wrote can be read afterwards."""
+    fake.script(["greet"], stdout=b"hello")
+    fake.script(["sleep"], seconds=None)
+    greeted, asleep, unborn = [
+        await task.exec(args, [args], stdio=pipes(stdin=True)) for args in ("greet", "sleep", "unborn")
+    ]
+    await greeted.start()
+    await asleep.start()
+    await greeted.wait()
+    if by_block:
+        async with task:
+            pass
+    else:
+        await task.delete(kill=True)
+    assert os.listdir(fake.fifo_dir) == []
+    assert greeted.stdout is not None
+    assert await greeted.stdout.receive() == b"hello"
+    for process in (asleep, unborn):
+        assert process.stdout is not None
+        with pytest.raises(anyio.EndOfStream):
+            await process.stdout.receive()
+    assert (await asleep.wait()).code == 137

@@ -227,3 +227,19 @@ async def test_the_wait_of_an_exec_that_has_ended_is_answered_at_once(task: Task
         assert status is not None
         assert status.code == 6
         assert process.wait().result() == status
+
+
+async def test_execs_that_nobody_deleted_go_with_their_task(container: Container, fifo_dir: Path) -> None:
+    """And their FIFOs; what one had written can still be read."""
+    async with await container.new_task() as task:
+        await task.start()
+        speaks = await task.exec("speaks", ["echo", "hi"], stdio=pipes(stdin=True))
+        sleeps = await task.exec("sleeps", SLEEP, stdio=pipes(stdin=True))
+        unborn = await task.exec("unborn", ["true"], stdio=pipes(stdin=True))
+        await sleeps.start()
+        await speaks.start()
+        await speaks.wait()
+    assert list(fifo_dir.iterdir()) == []
+    assert await output_of(speaks) == b"hi\n"
+    assert await output_of(unborn) == b""
+    assert (await sleeps.wait()).code == 137
