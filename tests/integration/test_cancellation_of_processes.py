@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from containerd_aio import Client, Image, Process, ProcessState, Task, attach, pipes
+from containerd_aio import Client, FailedPreconditionError, Image, Process, ProcessState, Task, attach, pipes
 from containerd_aio.private_daemon import PrivateDaemon
 from tests.integration.aftermath import Aftermath
 from tests.integration.test_exits import SLEEP
@@ -117,6 +118,27 @@ async def test_stop(task: Task, before: Aftermath, cancelled: Cancel) -> None:
     assert at > 1
 
 
+@pytest.mark.parametrize("paused", [False, True])
+async def test_stop_of_a_task(client: Client, image: Image, cancelled: Cancel, paused: bool) -> None:
+    """Signals may have been sent; whatever the task made of them, it can be stopped again."""
+    deaf = ["sh", "-c", "trap '' TERM; while :; do sleep 0.02; done"]
+    async with (
+        await client.new_container("web", image=image, args=deaf) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        at = 0
+        while (state := (await task.status()).state) is not ProcessState.STOPPED:
+            if paused and state is ProcessState.RUNNING:
+                with suppress(FailedPreconditionError):  # it was killed, and has ended this moment
+                    await task.pause()
+            await cancelled(task.stop(0), at)
+            at += 1
+        assert at > 3
+        with anyio.fail_after(10):
+            assert (await task.stop()).code == 137
+
+
 async def test_run_of_a_task(task: Task, before: Aftermath, cancelled: Cancel) -> None:
     at = 0
     while await cancelled(task.run(["cat"], input=b"hi"), at):
@@ -213,6 +235,28 @@ async def test_attaching_to_an_exec(
         async with loaded[0]:
             pass
         await before.nothing_is_left()
+        assert await echoed(process, b"still here")
+
+
+async def test_attaching_to_an_exec_that_was_not_started(
+    task: Task, client: Client, daemon: PrivateDaemon, fifo_dir: Path, cancelled: Cancel
+) -> None:
+    async with await task.exec("cat", ["cat"], stdio=BOTH) as process:
+        before = await Aftermath.of(client, daemon, fifo_dir)
+        loaded: list[Process] = []
+
+        async def load() -> None:
+            loaded.append(await task.load_process("cat", stdio=attach(stdin=True)))
+
+        at = 0
+        while await cancelled(load(), at):
+            await before.nothing_is_left()
+            at += 1
+        assert at > 0
+        async with loaded[0]:
+            pass
+        await before.nothing_is_left()
+        await process.start()
         assert await echoed(process, b"still here")
 
 
