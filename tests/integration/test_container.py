@@ -7,14 +7,12 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from containerd_aio import Client, Image, InvalidArgumentError, NotFoundError, spec
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.spec import Spec, SpecContext
-from containerd_aio.spec.schema import Hook
+from containerd_aio.spec import Spec
 from containerd_aio.types import AnyValue, Mount
 from tests.integration.leaks import remove_namespace
 from tests.integration.test_exits import SLEEP
@@ -76,7 +74,7 @@ async def test_a_changed_spec_is_stored_and_run(client: Client, image: Image) ->
             await container.update(replace(info, snapshotter="native-to-nowhere"))
 
 
-async def test_a_container_without_an_image_says_so(client: Client, tmp_path: Path) -> None:
+async def test_a_container_without_an_image_says_so(client: Client) -> None:
     bare: Spec = spec.default_spec("web", client.namespace)
     bare["process"]["args"] = ["true"]
     async with await client.new_container("web", spec=bare) as container:
@@ -99,30 +97,6 @@ async def test_a_container_runs_on_mounts_of_the_callers(client: Client, image: 
                 exited = task.wait()
                 await task.start()
                 assert (await exited).code == 7
-
-
-async def test_hooks_are_run_when_the_runtime_says(client: Client, image: Image, tmp_path: Path) -> None:
-    """Each gets the container's state on its stdin, and leaves it in a file."""
-
-    def with_hooks(document: Spec, context: SpecContext) -> Spec:
-        document["hooks"] = {"createRuntime": [keeps("createRuntime")], "poststop": [keeps("poststop")]}
-        return document
-
-    def keeps(name: str) -> Hook:
-        return {"path": "/bin/sh", "args": ["sh", "-c", f"cat > {tmp_path / name}"]}
-
-    def state_at(name: str) -> str:
-        state = json.loads((tmp_path / name).read_text())
-        assert state["id"] == "web"
-        return str(state["status"])
-
-    async with await client.new_container("web", image=image, args=SLEEP, options=[with_hooks]) as container:
-        async with await container.new_task() as task:
-            await task.start()
-            assert state_at("createRuntime") == "creating"
-            assert not (tmp_path / "poststop").exists()
-        assert state_at("poststop") == "stopped"
-        assert set((await container.spec())["hooks"]) == {"createRuntime", "poststop"}
 
 
 async def test_the_longest_names_fit(client: Client, daemon: PrivateDaemon, archive: bytes) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio
 import pytest
 
 from containerd_aio import (
@@ -70,19 +69,6 @@ async def test_a_process_runs_without_an_input(task: Task) -> None:
     assert (out.getvalue(), err.getvalue()) == (b"/dev/null\n", b"done\n")
 
 
-async def test_the_input_is_ended_by_the_call_of_that_name(task: Task) -> None:
-    async with await task.exec("cat", ["cat"], stdio=pipes(stdin=True)) as process:
-        exited = process.wait()
-        await process.start()
-        assert process.stdin is not None
-        await process.stdin.send(b"meow")
-        await process.close_io()
-        await process.close_io()  # once more does nothing
-        with anyio.fail_after(20):
-            assert (await exited).code == 0
-        assert await output_of(process) == b"meow"
-
-
 # -- a terminal ------------------------------------------------------------------------------------------------
 
 
@@ -96,20 +82,6 @@ async def test_a_terminal_has_its_size_from_the_first_moment(client: Client, ima
         await task.start()
         assert (await exited).code == 0
         assert await output_of(task) == b"34 12\r\n"
-
-
-async def test_a_terminal_of_an_exec_shows_all_that_was_written(task: Task) -> None:
-    args = ["sh", "-c", "echo hello; seq -s ' ' 1000000"]
-    async with await task.exec("tty", args, stdio=TERMINAL) as process:
-        exited = process.wait()
-        await process.start()
-        assert process.stdout is not None
-        seen = bytearray()
-        while not seen.endswith(b"1000000\r\n"):
-            seen += await process.stdout.receive()
-        assert (await exited).code == 0
-    assert process.stderr is None
-    assert bytes(seen) == b"hello\r\n" + b" ".join(b"%d" % n for n in range(1, 1_000_001)) + b"\r\n"
 
 
 # -- what is told of it ----------------------------------------------------------------------------------------
