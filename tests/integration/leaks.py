@@ -110,12 +110,30 @@ def remove_namespace(address: str, namespace: str) -> list[str]:
     return []
 
 
+def left_behind(address: str, home: str, pid: int, namespace: str, *snapshotters: str) -> list[str]:
+    """A line for each thing that clients have left on a private daemon that runs on, as process ``pid`` in ``home``:
+    what its namespace holds but images, processes, mounts and FIFOs."""
+    left = left_in_namespace(address, namespace, *snapshotters)
+    left += [
+        f"process {line}"
+        for line in _command_lines()
+        if home in line and line.split()[0] not in (str(pid), "1")
+    ]
+    left += _mounts(home)
+    left += [f"FIFO {path}" for path in Path(home).glob("fifo/**/*")]
+    left += [f"runc state {path}" for path in Path("/run/containerd/runc", namespace).glob("*")]
+    return left
+
+
+def _mounts(home: str) -> list[str]:
+    return [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if home in line]
+
+
 def left_on_host(home: str, *namespaces: str) -> list[str]:
     """A line for each thing on this host that names a private daemon's directory or one of its namespaces."""
     left = [f"file {home}"] if os.path.exists(home) else []
     left += [f"process {line}" for line in _command_lines() if home in line]
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    left += [f"mount {line}" for line in mounts if home in line]
+    left += _mounts(home)
     for namespace in namespaces:
         found = [Path("/run/containerd/runc", namespace), *Path("/sys/fs/cgroup").glob(f"*/{namespace}")]
         found.append(Path("/sys/fs/cgroup", namespace))
