@@ -8,8 +8,11 @@
 The last two are async fixtures: for tests that anyio's pytest plugin runs (it comes with anyio), or pytest-asyncio
 in its auto mode. ``containerd`` serves both, and tests that are not async.
 
-Where ``containerd`` cannot run, its tests are skipped, unless ``--containerd=PROGRAM`` asks for one: then they fail,
+Where ``containerd`` cannot run, its tests are skipped, unless ``--containerd-program=PROGRAM`` asks for one: then they fail,
 as they should in CI.
+
+pytest imports this module at every start, also where nobody uses it. So it stands beside the package, not in it:
+``import containerd_aio`` takes longer than pytest itself.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("containerd").addoption(
-        "--containerd",
+        "--containerd-program",
         metavar="PROGRAM",
         help="the containerd of the fixture 'containerd', a name on PATH or a path; where it cannot run, tests fail "
         "(without this option they are skipped)",
@@ -46,7 +49,7 @@ def containerd(request: pytest.FixtureRequest) -> Iterator[PrivateDaemon]:
 
     from containerd_aio.private_daemon import PrivateDaemon
 
-    program: str | None = request.config.getoption("--containerd")
+    program: str | None = request.config.getoption("--containerd-program")
     with ExitStack() as stack:
         # A loop of its own: that of the tests may be another one in each module.
         portal = stack.enter_context(start_blocking_portal())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -19,7 +21,15 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return project.runpytest_inprocess("-p", "containerd_aio.pytest_plugin", "-rs", *options)
+    return project.runpytest_inprocess("-p", "pytest_containerd_aio", "-rs", *options)
+
+
+def test_who_does_not_use_the_fixtures_does_not_pay_for_them() -> None:
+    """pytest imports the plugin at every start, in every project where this library is installed."""
+    code = "import sys, pytest_containerd_aio; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert "'pytest_containerd_aio'" in done.stdout
+    assert "'containerd_aio'" not in done.stdout
 
 
 def test_a_fake_containerd_is_new_for_each_test(project: pytest.Pytester) -> None:
@@ -54,6 +64,6 @@ def test_where_the_one_asked_for_cannot_run_its_tests_fail(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     project.makepyfile(NEEDS_ONE)
-    result = run(project, "--containerd=containerd")
+    result = run(project, "--containerd-program=containerd")
     result.assert_outcomes(errors=1)
     result.stdout.re_match_lines(["E .*needs root"])
