@@ -12,12 +12,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final, Protocol
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from containerd_aio.errors import ContainerdError, InvalidArgumentError
 from containerd_aio.process import Process
@@ -28,7 +26,7 @@ POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
 
 _PIECE: Final = 4096
-_PIECES: Final = 256  # 1 MiB that the process has not read yet
+_MOST_TYPED: Final = 1024 * 1024  # that the process has not read yet
 _LAST_OUTPUT_SECONDS: Final = 2.0
 
 
@@ -105,19 +103,19 @@ class _Bridge:
         self._peer = peer
         self._stdin, self._stdout = terminal_of(process)
         self._exited = process.wait()
+        self._typed = bytearray()
+        self._has_typed = anyio.Event()
         self._reading = anyio.CancelScope()
         self._failure: PeerGoneError | BadMessageError | None = None
 
     async def run(self) -> ExitStatus:
-        keys, typed = anyio.create_memory_object_stream[bytes](_PIECES)
         self._exited.add_done_callback(self._bound_reading)
         try:
-            with keys, typed:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(self._until_failure, group.cancel_scope, partial(self._listen, keys))
-                    group.start_soon(self._type, typed)
-                    await self._until_failure(group.cancel_scope, self._show)
-                    group.cancel_scope.cancel()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._until_failure, group.cancel_scope, self._listen)
+                group.start_soon(self._type)
+                await self._until_failure(group.cancel_scope, self._show)
+                group.cancel_scope.cancel()
             if self._failure is not None:
                 raise self._failure
             return self._exited.result()
@@ -131,24 +129,27 @@ class _Bridge:
             self._failure = self._failure or error
             scope.cancel()
 
-    async def _listen(self, keys: MemoryObjectSendStream[bytes]) -> None:
+    async def _listen(self) -> None:
         while True:
             message = await self._peer.receive()
             if isinstance(message, str):
                 await self._resize(*_size(message))
                 continue
-            for at in range(0, len(message), _PIECE):
-                try:
-                    keys.send_nowait(message[at : at + _PIECE])
-                except anyio.WouldBlock:
-                    raise BadMessageError("the process does not read what is typed") from None
+            self._typed += message
+            if len(self._typed) > _MOST_TYPED:
+                raise BadMessageError("the process does not read what is typed")
+            self._has_typed.set()
 
-    async def _type(self, typed: MemoryObjectReceiveStream[bytes]) -> None:
-        async for piece in typed:
-            try:
-                await self._stdin.send(piece)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass  # nobody reads it any more; what the process still shows is shown
+    async def _type(self) -> None:
+        while True:
+            await self._has_typed.wait()
+            self._has_typed = anyio.Event()
+            while self._typed:
+                piece = bytes(self._typed[:_PIECE])
+                del self._typed[:_PIECE]
+                with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    # Else nobody reads it any more; what the process still shows is shown.
+                    await self._stdin.send(piece)
 
     async def _show(self) -> None:
         """Send what the process writes until it has ended; waits with it where the peer takes nothing."""

@@ -156,7 +156,16 @@ class _Peer:
         text: str = message.get("text") or ""
         return text if data is None else data
 
+    @property
+    def _has_gone(self) -> bool:
+        return WebSocketState.DISCONNECTED in (
+            self._websocket.client_state,  # by its own message
+            self._websocket.application_state,  # as sending to it has shown
+        )
+
     async def send(self, message: bytes | str) -> None:
+        if self._has_gone:
+            raise PeerGoneError
         try:
             if isinstance(message, str):
                 await self._websocket.send_text(message)
@@ -166,5 +175,6 @@ class _Peer:
             raise PeerGoneError from None
 
     async def close(self, code: int, reason: str) -> None:
-        with suppress(WebSocketDisconnect):
-            await self._websocket.close(code, reason)
+        if not self._has_gone:
+            with suppress(WebSocketDisconnect):
+                await self._websocket.close(code, reason)

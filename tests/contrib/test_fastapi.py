@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI, Request, WebSocket
+from starlette.types import Message
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
@@ -196,3 +197,30 @@ async def test_an_end_that_is_lost_closes_the_terminal(
         fake.kill_shim("shell", seconds=0)
         with pytest.raises(ConnectionClosedError, match="containerd failed"):
             await websocket.recv()
+
+
+async def test_a_peer_that_goes_when_the_process_ends_is_no_error(fake: FakeContainerd, client: Client) -> None:
+    """Nobody listens to it any more then: that it has gone is learned by sending."""
+    app = app_of(fake)
+    app.dependency_overrides[get_client] = lambda: client
+    fake.script(["sh"], seconds=None)
+    connects: list[Message] = [{"type": "websocket.connect"}]
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        if not connects:
+            await anyio.sleep_forever()
+        return connects.pop()
+
+    async def send(message: Message) -> None:
+        await anyio.lowlevel.checkpoint()
+        sent.append(message["type"])
+        if message["type"] == "websocket.send":
+            raise OSError("the connection is broken")
+        fake.exit("shell", code=0)
+
+    scope = {"type": "websocket", "path": "/terminal", "query_string": b"", "headers": [], "subprotocols": []}
+    with anyio.fail_after(5):
+        await app(scope, receive, send)
+    assert sent == ["websocket.accept", "websocket.send"]
+    assert await client.containers.list() == []

@@ -88,6 +88,16 @@ async def test_what_is_typed_arrives_and_what_is_written_is_shown_up_to_the_end(
     assert peer.closed == (1000, "ended with code 3")
 
 
+async def test_many_small_messages_at_once_are_not_too_much(fake: FakeContainerd, shell: Task) -> None:
+    typed = b"%s." % (b"x" * 900)
+    await shell.start()
+    with FakePeer(*[typed[at : at + 1] for at in range(len(typed))]) as peer:
+        async with anyio.create_task_group() as group:
+            group.start_soon(bridged, shell, peer)
+            await peer.shows(typed)
+            peer.leaves()
+
+
 async def test_the_size_follows_that_of_the_peer(fake: FakeContainerd, shell: Task) -> None:
     await shell.start()
     with FakePeer('{"resize": [100, 30]}', b"typed") as peer:
