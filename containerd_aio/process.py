@@ -44,6 +44,8 @@ class Process:
         self._calls = ProcessCalls(session, record)
         self._ending = Ending(self._calls, stdio)
         self._starting = Starting(self._calls, stdio, self._ending)
+        self._output: OutputStream | None = None
+        self._lines: LineStream | None = None
         stdio.on_stdin_closed(self._stdin_closed)
         stdio.on_resize(self.resize)
         stdio.on_exit(self.wait)
@@ -96,20 +98,25 @@ class Process:
 
         ``async for chunk in process.output()`` ends when the process has closed both. A child that it leaves
         behind may hold them open: then ``delete()``, called meanwhile, ends them. Where nobody reads, the process
-        waits. Call this once: a second one may lack a chunk that the first has taken.
+        waits. Called again it returns the same stream: a second loop goes on where the first one stopped.
 
         :raises InvalidArgumentError: if neither output is piped
         """
-        return output_of(self.name, self.stdout, self.stderr)
+        if self._output is None:
+            self._output = output_of(self.name, self.stdout, self.stderr)
+        return self._output
 
     def lines(self, *, max_line: int = MAX_LINE) -> LineStream:
         """Return both outputs as one stream of lines as they come, each with its ``\n``; else as ``output()``.
 
-        A line of more than ``max_line`` bytes comes in pieces.
+        A line of more than ``max_line`` bytes comes in pieces. What this has taken, ``output()`` does not have.
 
         :raises InvalidArgumentError: if neither output is piped, or ``max_line`` is less than 1
         """
-        return LineStream(self.output(), max_line=max_line)
+        if self._lines is None:
+            self._lines = LineStream(self.output())
+        self._lines.max_line = max_line
+        return self._lines
 
     def wait(self) -> asyncio.Future[ExitStatus]:
         """Return a Future of how the process ends.

@@ -78,12 +78,24 @@ class LineStream(ObjectReceiveStream[Chunk]):
     """What a process writes, line by line: an async iterator of `Chunk`, made by ``process.lines()``."""
 
     def __init__(self, chunks: ObjectReceiveStream[Chunk], *, max_line: int = MAX_LINE) -> None:
-        if max_line < 1:
-            raise InvalidArgumentError(f"max_line must be at least 1; it is {max_line}")
         self._chunks = chunks
-        self._max_line = max_line
+        self.max_line = max_line
         self._rests: dict[OutputName, bytes] = {}
         self._lines: deque[Chunk] = deque()
+
+    @property
+    def max_line(self) -> int:
+        """How long a line may be, in bytes, before it comes in pieces; can be set, for what is still to come.
+
+        :raises InvalidArgumentError: if it is set to less than 1
+        """
+        return self._max_line
+
+    @max_line.setter
+    def max_line(self, size: int) -> None:
+        if size < 1:
+            raise InvalidArgumentError(f"max_line must be at least 1; it is {size}")
+        self._max_line = size
 
     async def receive(self) -> Chunk:
         """Return the next line of either output, with the ``\\n`` that ends it; waits until there is one.

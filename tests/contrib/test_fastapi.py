@@ -199,7 +199,9 @@ async def test_an_end_that_is_lost_closes_the_terminal(
             await websocket.recv()
 
 
-async def test_a_peer_that_goes_when_the_process_ends_is_no_error(fake: FakeContainerd, client: Client) -> None:
+async def test_a_peer_that_goes_when_the_process_ends_is_no_error(
+    fake: FakeContainerd, client: Client
+) -> None:
     """Nobody listens to it any more then: that it has gone is learned by sending."""
     app = app_of(fake)
     app.dependency_overrides[get_client] = lambda: client

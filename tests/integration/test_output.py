@@ -36,6 +36,22 @@ async def test_lines_come_while_the_process_runs(client: Client, image: Image) -
             assert [line async for line in lines] == [Chunk("stdout", b"two\n"), Chunk("stdout", b"end")]
 
 
+async def test_a_second_loop_goes_on_where_the_first_one_stopped(client: Client, image: Image) -> None:
+    script = "printf 'booting\\nready\\none\\ntw'; read line; printf 'o\\nthree'; echo oh >&2"
+    async with await client.new_container("twice", image=image, args=["sh", "-c", script]) as container:
+        async with await container.new_task(stdio=pipes(stdin=True)) as task:
+            await task.start()
+            async for line in task.lines():
+                if line.text == "ready\n":
+                    break
+            assert task.stdin is not None
+            await task.stdin.send(b"\n")
+            rest = {"stdout": "", "stderr": ""}
+            async for line in task.lines(max_line=100):
+                rest[line.stream] += line.text
+    assert rest == {"stdout": "one\ntwo\nthree", "stderr": "oh\n"}
+
+
 async def test_output_that_a_child_left_behind_holds_open_is_ended_by_delete(
     client: Client, image: Image
 ) -> None:

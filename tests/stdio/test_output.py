@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -20,7 +21,7 @@ from containerd_aio.stdio import LineStream
 from containerd_aio.stdio.output import output_of
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.types import Chunk
-from tests.interrupt import cancelled_by_scope
+from tests.interrupt import cancelled_by_scope, cancelled_by_task
 
 
 class Outputs:
@@ -116,9 +117,13 @@ async def test_it_ends_when_both_outputs_have_ended(tmp_path: Path) -> None:
             await outputs.both.receive()
 
 
-async def test_no_byte_is_lost_when_a_call_is_cancelled_at_any_await(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cancelled", [cancelled_by_scope, cancelled_by_task])
+async def test_no_byte_is_lost_when_a_call_is_cancelled_at_any_await(
+    tmp_path: Path, cancelled: Callable[[Coroutine[Any, Any, None], int], Awaitable[bool]]
+) -> None:
     expected = {"stdout": b"", "stderr": b""}
     received = {"stdout": b"", "stderr": b""}
+    cancellations = 0
     async with two_outputs(tmp_path) as outputs:
 
         async def receive() -> None:
@@ -130,11 +135,12 @@ async def test_no_byte_is_lost_when_a_call_is_cancelled_at_any_await(tmp_path: P
                 data = b"%d," % at
                 outputs.write(name, data)
                 expected[name] += data
-            await cancelled_by_scope(receive(), at % 5)
+            cancellations += await cancelled(receive(), at % 5)
         outputs.end()
         async for chunk in outputs.both:
             received[chunk.stream] += chunk.data
     assert received == expected
+    assert cancellations
 
 
 async def test_an_output_that_was_closed_is_an_error_and_no_group_of_errors(tmp_path: Path) -> None:
@@ -191,6 +197,14 @@ async def test_a_line_that_is_too_long_comes_in_pieces() -> None:
 async def test_a_line_has_at_least_a_byte(size: int) -> None:
     with pytest.raises(InvalidArgumentError, match="max_line"):
         LineStream(Chunks([]), max_line=size)
+
+
+async def test_the_length_of_a_line_can_change_between_two_lines() -> None:
+    stream = LineStream(Chunks([Chunk("stdout", b"one\ntwo"), Chunk("stdout", b" three\n")]))
+    assert await stream.receive() == Chunk("stdout", b"one\n")
+    stream.max_line = 4
+    rest = [line.data async for line in stream]
+    assert rest == [b"two ", b"thre", b"e\n"]
 
 
 @given(
