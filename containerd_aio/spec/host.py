@@ -37,10 +37,8 @@ def read_file(option: str, path: str | os.PathLike[str]) -> bytes:
     """
     plain = check_text(option, os.fspath(path) if isinstance(path, os.PathLike) else path)
     try:
-        # Opened without waiting: a FIFO would hold up the event loop until somebody writes to it.
-        descriptor = os.open(plain, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open(plain, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise invalid(option, plain, "is not a regular file")
             content = file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
@@ -80,6 +78,11 @@ def as_device(path: str, found: os.stat_result) -> Device | None:
         return None
     major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
     return Device(path, kind, major, minor, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Without waiting: a FIFO would hold up the event loop until somebody writes to it.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def unreadable(option: str, path: str, error: OSError) -> InvalidArgumentError:

@@ -20,6 +20,7 @@ def test_a_file_is_read_as_bytes(tmp_path: Path) -> None:
 
 def test_what_is_no_readable_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
+    before = os.listdir("/proc/self/fd")
     for path, why in (
         (tmp_path / "none", "cannot be read on this host: No such file"),
         (tmp_path, "directory|is not a regular file"),
@@ -30,6 +31,7 @@ def test_what_is_no_readable_file_is_refused_and_never_waited_for(tmp_path: Path
     ):
         with pytest.raises(InvalidArgumentError, match=f"option: .*({why})"):
             read_file("option", path)  # type: ignore[arg-type]
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_file_that_is_too_big_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
