@@ -99,6 +99,7 @@ _TRACING: Final = "ptrace process_vm_readv process_vm_writev"
 # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET of linux/sched.h.
 _NEW_NAMESPACES: Final = 0x7E020000
 _AF_VSOCK: Final = 40
+_FAMILY_BITS: Final = 6  # Linux 6.17 has 46 families
 # PER_LINUX, PER_LINUX32, each with and without UNAME26, and the question which it is: none weakens protections.
 _PERSONALITIES: Final = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
@@ -118,7 +119,7 @@ def default_profile() -> Mapping[str, object]:
             _allowed(_TRACING, includes={"minKernel": "4.8"}),
             _allowed(_TRACING, includes={"caps": ["CAP_SYS_PTRACE"]}, excludes={"minKernel": "4.8"}),
             *_clone(),
-            _allowed("socket", args=[_argument(0, "NE", _AF_VSOCK)]),
+            *_socket(),
             *(_allowed("personality", args=[_argument(0, "EQ", each)]) for each in _PERSONALITIES),
         ],
     }
@@ -134,6 +135,14 @@ def _clone() -> Iterable[Mapping[str, object]]:
     )
     refused = {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS}
     yield {**refused, "excludes": {"caps": admin}}
+
+
+def _socket() -> Iterable[Mapping[str, object]]:
+    # The kernel takes an int and a filter sees 64 bits: 40 with any of the upper ones set is AF_VSOCK, too, and not
+    # equal to 40. So each of the six bits of a family allows those that differ from 40 in it.
+    for bit in (1 << number for number in range(_FAMILY_BITS)):
+        mask = 0xFFFFFFFF & -(1 << _FAMILY_BITS) | bit
+        yield _allowed("socket", args=[_argument(0, "MASKED_EQ", mask, ~_AF_VSOCK & bit)])
 
 
 def _allowed(names: str, **conditions: object) -> Mapping[str, object]:
