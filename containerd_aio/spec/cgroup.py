@@ -62,7 +62,7 @@ def unified(values: Mapping[str, str | int]) -> SpecOption:
 
     For what has no option here. The runtime refuses a container with this on a host with cgroup v1.
 
-    :raises InvalidArgumentError: for a name that is no file of a controller (``memory.high``), or an odd value
+    :raises InvalidArgumentError: for a name that is no file of limits (``memory.high``), or an odd value
     """
     return limited({"unified": unified_values("unified", values)})
 
@@ -74,12 +74,18 @@ def unified_values(option: str, values: object) -> dict[str, str]:
     """
     result: dict[str, str] = {}
     for name, value in check_mapping(option, values).items():
-        # A name with a slash would be another cgroup's file.
-        if not _CGROUP_FILE.fullmatch(check_text(option, name)):
-            raise invalid(option, name, "is not the name of a file such as 'memory.high'")
+        if not is_limit(check_text(option, name)):
+            raise invalid(option, name, "is not the name of a file of limits such as 'memory.high'")
         plain = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         result[str(name)] = check_text(option, plain)
     return result
+
+
+def is_limit(name: str) -> bool:
+    """Tell whether ``name`` is a file of the container's own cgroup that concerns nothing but the container."""
+    # A name with a slash would be another cgroup's file; what is written to the others moves processes, any of the
+    # host's, into the container's cgroup.
+    return bool(_CGROUP_FILE.fullmatch(name)) and name not in ("cgroup.procs", "cgroup.threads")
 
 
 def limited(part: LinuxResources) -> SpecOption:

@@ -28,11 +28,9 @@ _MINOR_MAX: Final = 2**20 - 1
 # What the container has of its own in /dev, or makes itself.
 _OWN: Final = frozenset({"pts", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"})
 
-# null, random, full, tty, zero, urandom, console, terminals, ptmx; `None`: any.
-_DEFAULT_RULES: Final = (
-    *((1, minor) for minor in (3, 8, 7)),
-    *((5, 0), (1, 5), (1, 9), (5, 1), (136, None), (5, 2)),
-)
+# What every container has, character devices all: null, random, full, tty, zero, urandom, console, its terminals
+# (`None`: any), ptmx.
+COMMON_DEVICES: Final = ((1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9), (5, 1), (136, None), (5, 2))
 
 
 def device(
@@ -121,7 +119,7 @@ def default_device_rules() -> SpecOption:
     runc and crun do that themselves; this is for runtimes that do not, and after rules that forbid.
     """
     rules: list[LinuxDeviceCgroup] = []
-    for major, minor in _DEFAULT_RULES:
+    for major, minor in COMMON_DEVICES:
         rule: LinuxDeviceCgroup = {"allow": True, "type": "c", "major": major, "access": "rwm"}
         if minor is not None:
             rule["minor"] = minor

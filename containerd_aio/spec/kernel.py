@@ -59,7 +59,9 @@ def time_offsets(*, monotonic: float = 0.0, boottime: float = 0.0) -> SpecOption
 
 
 def is_namespaced(name: str) -> bool:
-    """Tell whether the parameter ``name``, with dots or slashes, belongs to a namespace."""
+    """Tell whether ``name``, with dots or slashes, is a parameter that belongs to a namespace."""
+    if not _NAME.fullmatch(name):  # "net/../kernel/panic"
+        return False
     # sysctl(8): whichever of the two comes first separates.
     separator = next((character for character in name if character in "./"), ".")
     dotted = name if separator == "." else name.translate(str.maketrans("./", "/."))

@@ -14,12 +14,14 @@ from collections.abc import Collection, Iterator
 from typing import Final, TypeAlias, cast
 
 from containerd_aio.spec import schema
+from containerd_aio.spec.cgroup import is_limit
 from containerd_aio.spec.default import (
     DEFAULT_CAPABILITIES,
     DEFAULT_NAMESPACES,
     MASKED_PATHS,
     READONLY_PATHS,
 )
+from containerd_aio.spec.device_nodes import COMMON_DEVICES
 from containerd_aio.spec.kernel import is_namespaced
 
 _Object: TypeAlias = dict[str, object]
@@ -48,15 +50,13 @@ _MOUNT_PLACES: Final = {
 }
 _READ_ONLY_MOUNTS: Final = frozenset({"sysfs", "cgroup"})
 
-# null, zero, full, random, urandom, tty, console, ptmx: the nodes that every container has; 136 are its terminals.
-_DEVICES: Final = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
-_TERMINALS: Final = 136
 _DENY_ALL: Final[tuple[_Object, ...]] = (
     {"allow": False, "access": "rwm"},
     {"allow": False, "type": "a", "access": "rwm"},
 )
 
-_ANNOTATIONS: Final = ("io.kubernetes.", "org.opencontainers.", "nerdctl/")
+# Not all of "org.opencontainers.": runc reads those of "org.opencontainers.runc.".
+_ANNOTATIONS: Final = ("io.kubernetes.", "org.opencontainers.image.", "nerdctl/")
 # Masked since containerd 2.0 only; a spec that an older one wrote is not to be blamed for it.
 _MASKED: Final = frozenset(MASKED_PATHS) - {"/sys/devices/virtual/powercap"}
 _READ_ONLY: Final = frozenset(READONLY_PATHS)
@@ -160,11 +160,13 @@ def _of_linux(linux: _Object) -> Iterator[str]:
     for name in _object("sysctl", linux.get("sysctl")):
         if not is_namespaced(name):
             yield f"sysctl {name}"
+    if linux.get("mountLabel"):
+        yield f"mountLabel {linux.get('mountLabel')!r}"
     resources = _object("resources", linux.get("resources"))
     yield from _unknown("linux.resources.", resources, _RESOURCES)
     for name in _object("resources.unified", resources.get("unified")):
-        if "/" in name:
-            yield f"file {name!r} of another cgroup"
+        if not is_limit(name):
+            yield f"file {name!r} of a cgroup"
     yield from _of_device_rules(_objects("resources.devices", resources.get("devices")))
 
 
@@ -189,8 +191,8 @@ def _of_device_rules(rules: list[_Object]) -> Iterator[str]:
 
 
 def _is_common_device(rule: _Object) -> bool:
-    number = (rule.get("major"), rule.get("minor"))
-    return rule.get("type") == "c" and (number in _DEVICES or number[0] == _TERMINALS)
+    major, minor = rule.get("major"), rule.get("minor")
+    return rule.get("type") == "c" and ((major, minor) in COMMON_DEVICES or (major, None) in COMMON_DEVICES)
 
 
 def _unknown(where: str, value: _Object, known: Collection[str]) -> Iterator[str]:

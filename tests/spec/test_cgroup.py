@@ -111,8 +111,11 @@ def test_a_limit_that_the_kernel_would_refuse_or_misread_is_refused(
     assert str(refusal.value).startswith(f"{name}: ")
 
 
-@pytest.mark.parametrize("name", ["", "memory", "../memory.high", "a/b.c", "memory.high\n", ".high", 1])
-def test_a_file_outside_of_the_cgroup_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["", "memory", "../memory.high", "a/b.c", "memory.high\n", ".high", 1, "cgroup.procs", "cgroup.threads"],
+)
+def test_a_file_that_is_not_of_the_containers_limits_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="unified: "):
         unified({name: "1"})
 

@@ -241,8 +241,27 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         pytest.param(
             "linux.resources.unified",
             {"../../memory.high": "1"},
-            "file '../../memory.high' of another cgroup",
+            "file '../../memory.high' of a cgroup",
             id="file of another cgroup",
+        ),
+        pytest.param(
+            "linux.resources.unified",
+            {"cgroup.procs": "1"},
+            "file 'cgroup.procs' of a cgroup",
+            id="processes of the host into the cgroup",
+        ),
+        pytest.param(
+            "linux.sysctl",
+            {"net/../kernel/core_pattern": "|/bin/sh"},
+            "sysctl net/../kernel/core_pattern",
+            id="host's parameter by a detour",
+        ),
+        pytest.param("linux.mountLabel", "u:r:t:s0", "mountLabel 'u:r:t:s0'", id="label of the files"),
+        pytest.param(
+            "annotations",
+            {"org.opencontainers.runc.exec.isolated-cpu-affinity-transition": "temporary"},
+            "annotation org.opencontainers.runc.exec.isolated-cpu-affinity-transition",
+            id="annotation for runc",
         ),
         pytest.param("process.oomScoreAdj", -999, "oomScoreAdj -999", id="never killed"),
         pytest.param("process.oomScoreAdj", "x", "oomScoreAdj 'x'", id="odd score"),
