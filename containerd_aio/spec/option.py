@@ -46,7 +46,13 @@ class RootfsNeeded(InvalidArgumentError):  # noqa: N818 - a request to whoever b
 
 
 def compose(*options: SpecOption) -> SpecOption:
-    """Return one option that applies ``options`` from left to right."""
+    """Return one option that applies ``options`` from left to right.
+
+    :raises InvalidArgumentError: if one is none, such as a list of them; when it is applied, what they raise
+    """
+    for each in cast("tuple[object, ...]", options):
+        if not callable(each):
+            raise InvalidArgumentError(f"{each!r} is not an option")
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         for each in options:

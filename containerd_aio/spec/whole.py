@@ -11,11 +11,13 @@ import os
 from copy import deepcopy
 from typing import NoReturn, cast
 
+from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec.arguments import invalid
 from containerd_aio.spec.default import default_spec
 from containerd_aio.spec.host import read_file
 from containerd_aio.spec.option import SpecContext, SpecOption
 from containerd_aio.spec.schema import Spec
+from containerd_aio.spec.shape import misfit
 
 
 def from_default() -> SpecOption:
@@ -30,10 +32,10 @@ def from_default() -> SpecOption:
 def from_bytes(document: bytes | str) -> SpecOption:
     """Take the spec from JSON, a ``config.json``, as it is.
 
-    Nothing in it is judged (`beyond_default` does that), and its cgroup may be another container's: let
+    What it asks for is not judged (`beyond_default` does that), and its cgroup may be another container's: let
     `namespaced_cgroup` follow.
 
-    :raises InvalidArgumentError: if it is not a JSON object
+    :raises InvalidArgumentError: if it is not a JSON object, or something in it is of another type than in a spec
     """
     return _whole("from_bytes", document)
 
@@ -41,7 +43,7 @@ def from_bytes(document: bytes | str) -> SpecOption:
 def from_file(path: str | os.PathLike[str]) -> SpecOption:
     """Take the spec from a file of this host, as `from_bytes` does; it is read now.
 
-    :raises InvalidArgumentError: if it cannot be read, or is not a JSON object
+    :raises InvalidArgumentError: if it cannot be read, or for what `from_bytes` refuses
     """
     return _whole("from_file", read_file("from_file", path))
 
@@ -57,7 +59,9 @@ def decoded(option: str, document: bytes | str) -> dict[str, object]:
 
     try:
         found: object = json.loads(document, parse_constant=refuse)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except InvalidArgumentError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError alone: a number of thousands of digits
         raise invalid(option, document, f"is not JSON: {error}") from None
     except TypeError:
         raise invalid(option, document, "is neither bytes nor str") from None
@@ -68,6 +72,8 @@ def decoded(option: str, document: bytes | str) -> dict[str, object]:
 
 def _whole(name: str, document: bytes | str) -> SpecOption:
     found = cast("Spec", decoded(name, document))
+    if wrong := misfit(found, Spec):
+        raise invalid(name, document, f"is no spec: {wrong}")
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         return deepcopy(found)

@@ -247,6 +247,12 @@ def test_options_run_from_left_to_right(context: SpecContext) -> None:
     assert built["hostname"] == "second"
 
 
+@pytest.mark.parametrize("other", [None, [spec.terminal()], "terminal"])
+def test_only_options_are_composed(other: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="is not an option"):
+        spec.compose(spec.terminal(), other)  # type: ignore[arg-type]
+
+
 def test_composed_options_are_one_option(context: SpecContext) -> None:
     both = spec.compose(spec.hostname("first"), spec.compose(spec.cwd("/a"), spec.hostname("second")))
     built = spec.build(context, [both])
