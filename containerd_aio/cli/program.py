@@ -41,6 +41,7 @@ def finish(
     work: Coroutine[Any, Any, int | None], *, failed: int = FAILED, signals: SignalsCaught | None = None
 ) -> NoReturn:
     """Run a command and leave this program with its code; an error of ours is told on stderr and gives ``failed``."""
+    _open_missing_streams()
     try:
         code = asyncio.run(_ended(work, signals or SignalsCaught()))
         sys.stdout.flush()
@@ -92,6 +93,15 @@ async def _ended(work: Coroutine[Any, Any, int | None], signals: SignalsCaught) 
     if signals.ended_by is not None:
         return 128 + signals.ended_by
     return code or 0
+
+
+def _open_missing_streams() -> None:
+    """Have stdin, stdout and stderr be there where somebody has closed them (``>&-``): else the next thing that is
+    opened, a connection perhaps, would take their numbers, and get what is printed."""
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _first(error: BaseException) -> BaseException:

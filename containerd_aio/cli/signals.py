@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal
 from typing import Final
 
 import anyio
@@ -34,15 +34,19 @@ class SignalsCaught:
 
     @contextmanager
     def ending(self) -> Generator[None]:
-        """Run the block; a signal that nobody takes cancels it. Once, in the main thread."""
+        """Run the block; a signal that nobody takes cancels it. Once, in the main thread.
+
+        What we were started to ignore stays ignored: SIGHUP after ``nohup``, SIGINT in the background of a script.
+        """
         loop = asyncio.get_running_loop()
-        for number in CAUGHT:
+        caught = [number for number in CAUGHT if getsignal(number) is not SIG_IGN]
+        for number in caught:
             loop.add_signal_handler(number, self._arrived, number)
         try:
             with anyio.CancelScope() as self._scope:
                 yield
         finally:
-            for number in CAUGHT:
+            for number in caught:
                 loop.remove_signal_handler(number)
 
     @contextmanager

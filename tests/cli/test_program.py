@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -102,6 +103,20 @@ def test_what_the_runtime_says_of_the_program_gives_docker_s_code(error: str, co
     )
     assert exit_code(StartFailedError(said), NOT_RUN) == code
     assert exit_code(InvalidArgumentError(error), NOT_RUN) == NOT_RUN
+
+
+def test_closed_streams_are_none_of_its_business() -> None:
+    """Their numbers would be given to what is opened next."""
+    program = """
+import os, sys
+from containerd_aio.cli.program import finish
+async def work():
+    print("nobody reads this")
+    return 7 if all(os.fstat(n).st_rdev == os.stat(os.devnull).st_rdev for n in range(3)) else 8
+finish(work())
+"""
+    script = f"{shlex.join([sys.executable, '-c', program])} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", script], check=False).returncode == 7
 
 
 BROKEN_PIPE = """

@@ -41,6 +41,20 @@ async def test_whoever_takes_signals_gets_them_and_may_end_the_command() -> None
     assert signals.ended_by is signal.SIGTERM
 
 
+async def test_what_we_were_started_to_ignore_stays_ignored() -> None:
+    signals = SignalsCaught()
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with anyio.fail_after(5), signals.ending():
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.sleep_forever()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert signals.ended_by is signal.SIGTERM
+
+
 async def test_afterwards_signals_do_what_they_did_before() -> None:
     before = [signal.getsignal(number) for number in CAUGHT]
     with SignalsCaught().ending():
