@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import subprocess
+import sys
 import typing
 
 import pytest
@@ -72,3 +75,37 @@ def test_everything_public_has_a_docstring() -> None:
                     inspect.isfunction(member) or isinstance(member, property)
                 ):
                     assert inspect.getdoc(member), f"{name}.{member_name}"
+
+
+def test_importing_the_package_imports_nothing_of_it_until_a_name_is_asked_for() -> None:
+    program = """
+import sys
+import containerd_aio
+assert [name for name in sys.modules if name.startswith("containerd_aio.")] == []
+assert "Client" in dir(containerd_aio)
+assert containerd_aio.pipes is sys.modules["containerd_aio.stdio"].pipes
+assert "pipes" in vars(containerd_aio)
+assert containerd_aio.private_daemon.PrivateDaemon
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_what_type_checkers_are_told_is_what_is_there() -> None:
+    source = inspect.getsource(containerd_aio)
+    told = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("containerd_aio.")
+        for alias in node.names
+    }
+    assert sorted(told) == sorted(containerd_aio.__all__)
+    for name, module in told.items():
+        assert getattr(containerd_aio, name) is getattr(importlib.import_module(module), name)
+
+
+def test_a_name_that_is_none_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'containerd_aio' has no attribute 'Klient'"):
+        _ = getattr(containerd_aio, "Klient")  # noqa: B009
+    with pytest.raises(ImportError):
+        exec("from containerd_aio import Klient")
