@@ -165,12 +165,12 @@ async def test_attach_takes_up_a_process_and_leaves_it_running(
         for process in (task, more):
             await process.start()
             await process.stdio.aclose(unlink=False)
-        async with started("attach", "job", env=env) as (process, output):
-            assert process.stdin is not None
-            await process.stdin.send(b"some\n")
+        async with started("attach", "job", env=env) as (command, output):
+            assert command.stdin is not None
+            await command.stdin.send(b"some\n")
             assert await output.receive() == b"some\n"
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            command.send_signal(signal.SIGINT)
+            assert await command.wait() == 130
         assert (await task.status()).state is ProcessState.RUNNING
         attached = await typed("attach", "job", "more", input=b"in", env=env)
         assert (attached.returncode, attached.stdout) == (4, b"in"), attached.stderr
