@@ -19,6 +19,7 @@ from containerd_aio import (
     InvalidArgumentError,
     NotFoundError,
     ProcessState,
+    RuncOptions,
     StartFailedError,
     pipes,
 )
@@ -199,9 +200,13 @@ async def test_a_directory_is_written_and_gone_on_from(client: Client, image: Im
         assert {"inventory.img", "pstree.img"} <= set(os.listdir(tmp_path / "images"))
         assert "dump.log" in os.listdir(tmp_path / "work")
         assert await client.images.list('labels."containerd.io/checkpoint"') == []
-        async with await container.new_task(checkpoint=tmp_path / "images", stdio=pipes()) as task:
+        logs = RuncOptions(criu_work_path=os.fspath(tmp_path / "restored"))
+        async with await container.new_task(
+            checkpoint=tmp_path / "images", stdio=pipes(), options=logs
+        ) as task:
             assert task.pid == 0
             await task.start()
+            assert "restore.log" in os.listdir(tmp_path / "restored")
             numbers = await told(task.stdout, 3)
             assert numbers[0] > before[-1]
             in_file = await counted_at_least(task, numbers[-1])
