@@ -167,7 +167,7 @@ class _Bridge:
         return b""
 
     def _bound_reading(self, _: object = None) -> None:
-        # A process left behind may hold the terminal open, and write to it for ever.
+        # A process left behind may hold the terminal open, and be silent. What it still writes is shown.
         self._reading.deadline = asyncio.get_running_loop().time() + _LAST_OUTPUT_SECONDS
 
     async def _resize(self, columns: int, rows: int) -> None:

@@ -107,12 +107,15 @@ async def serve_terminal(request: web.Request, process: Process) -> web.WebSocke
 
     Returns what the handler shall return.
 
+    :raises HTTPBadRequest: if the request is for no WebSocket; nothing is started then
     :raises InvalidArgumentError: if the process has no terminal
     :raises StartFailedError: if the runtime cannot start it
     """
     terminal_of(process)
-    await process.start()
     websocket = web.WebSocketResponse(heartbeat=_HEARTBEAT)
+    if not websocket.can_prepare(request):
+        raise web.HTTPBadRequest(text="this is a WebSocket")  # and nothing is started for it
+    await process.start()
     await websocket.prepare(request)
     with request.config_dict[_STREAMS].ended() as scope:
         await bridged(process, _Peer(websocket))

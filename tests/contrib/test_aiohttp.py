@@ -182,6 +182,14 @@ async def test_a_terminal_is_refused_before_it_is_accepted_when_it_cannot_run(
     assert caught.value.status == 422
 
 
+async def test_a_request_for_no_websocket_starts_nothing(
+    fake: FakeContainerd, http: aiohttp.ClientSession, address: str
+) -> None:
+    async with http.get(f"{address}/terminal") as answer:
+        assert answer.status == 400
+    assert (fake.calls["Tasks/Create"], fake.calls["Tasks/Start"]) == (1, 0)
+
+
 async def test_nonsense_ends_a_terminal_and_what_runs_in_it(
     fake: FakeContainerd, http: aiohttp.ClientSession, address: str, client: Client
 ) -> None:
