@@ -89,14 +89,14 @@ class NewContainer:
         elif self.args is not None:
             options = (args(*self.args), *options)
         spec = compose(*options)(self.spec or default_spec(self.id, namespace), context)
-        if not spec.get("process", {}).get("args"):
+        if not (spec.get("process") or {}).get("args"):
             raise InvalidArgumentError(
                 f"container '{self.id}' has nothing to run: its image names no command; give args="
             )
         if (
             self.image is None
             and self.spec is None
-            and not spec.get("root", {}).get("path", "").startswith("/")
+            and not ((spec.get("root") or {}).get("path") or "").startswith("/")
         ):
             raise self._rootless()
         return spec

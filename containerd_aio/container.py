@@ -143,12 +143,12 @@ class Container:
         stdio = stdio or null()
         spec = spec_of(self._info)
         origin = await origin_of(
-            self._session, checkpoint, terminal=bool(spec.get("process", {}).get("terminal"))
+            self._session, checkpoint, terminal=bool((spec.get("process") or {}).get("terminal"))
         )
         origin.check_terminal(stdio.terminal, container_id=self.id)
         options = await self._task_options(origin.laid_over(options), endpoint)
         mounts = [*_labelled(await self._rootfs(), spec), *rootfs]
-        root = spec.get("root", {}).get("path", "")
+        root = (spec.get("root") or {}).get("path") or ""
         if not mounts and not root.startswith("/"):
             raise InvalidArgumentError(
                 f"container '{self.id}' has no root filesystem: give rootfs=, or an absolute root.path in its spec"
@@ -305,7 +305,7 @@ class Container:
     async def _match_terminal(self, stdio: Stdio) -> None:
         """Store in the spec whether the process has a terminal: the runtime believes the spec."""
         spec = spec_of(self._info)
-        process = spec.get("process", {})
+        process = spec.get("process") or {}
         if bool(process.get("terminal")) is stdio.terminal or self._info.spec is None:
             return
         process["terminal"] = stdio.terminal
@@ -367,7 +367,9 @@ class Container:
 
 def _labelled(mounts: Sequence[Mount], spec: Spec) -> Sequence[Mount]:
     """Give each mount the SELinux label of the spec, as the Go client does."""
-    label = spec.get("linux", {}).get("mountLabel")
+    label = (spec.get("linux") or {}).get("mountLabel")
     if not label:
         return mounts
+    if '"' in label:  # it would end there, and what follows be options of the mount: another lowerdir=
+        raise InvalidArgumentError(f"linux.mountLabel of the container's spec holds a quote: {label!r}")
     return [replace(mount, options=(*mount.options, f'context="{label}"')) for mount in mounts]

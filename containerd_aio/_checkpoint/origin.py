@@ -85,5 +85,5 @@ async def _of_image(session: Session, image: Image) -> Origin:
     terminal = None
     if checkpoint.config is not None:
         spec = await read_spec(content, checkpoint.config, about=about)
-        terminal = bool(spec.get("process", {}).get("terminal"))
+        terminal = bool((spec.get("process") or {}).get("terminal"))
     return Origin(checkpoint.memory, None, terminal)

@@ -11,6 +11,7 @@ from containerd_aio._images.media_types import INDEXES
 from containerd_aio._transport.typeurl import SPEC, from_bytes, from_json_any
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec import Spec
+from containerd_aio.spec.shape import misfit
 from containerd_aio.types import AnyValue, Descriptor
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ async def read_spec(content: Content, config: Descriptor, *, about: str) -> Spec
     spec = from_json_any(value) if value.type_url == SPEC else None
     if not isinstance(spec, dict):
         raise InvalidArgumentError(f"the container's spec in {about} is none, but a {value.type_url[:200]!r}")
+    if wrong := misfit(spec, Spec):
+        raise InvalidArgumentError(f"the container's spec in {about} is damaged: {wrong}")
     return cast(Spec, spec)
 
 

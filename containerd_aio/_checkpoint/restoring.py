@@ -103,8 +103,8 @@ def _with_own_cgroup(spec: Spec, container_id: str, namespace: str, *, trusted: 
     One that is trusted stays beside the old one: ``slice:prefix:name`` is systemd's way to say so.
     """
     own = default_spec(container_id, namespace).get("linux", {}).get("cgroupsPath", "")
-    linux = spec.get("linux", {})
-    old = linux.get("cgroupsPath", "")
+    linux = spec.get("linux") or {}
+    old = linux.get("cgroupsPath") or ""
     if old.count(":") == 2:
         slice_, prefix, _ = old.split(":")
         own = f"{slice_ if trusted else ''}:{prefix if trusted else namespace}:{container_id}"

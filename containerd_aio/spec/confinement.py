@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from containerd_aio.spec.arguments import check_name, check_path
+from containerd_aio.spec.arguments import check_name, check_path, invalid
 from containerd_aio.spec.option import SpecContext, SpecOption
 from containerd_aio.spec.schema import Spec
 from containerd_aio.spec.sections import linux_of, process_of
@@ -77,10 +77,12 @@ def selinux_label(label: str | None, *, mount_label: str | None = None) -> SpecO
 
     The runtime refuses a label on a host without SELinux.
 
-    :raises InvalidArgumentError: if a label is empty
+    :raises InvalidArgumentError: if a label is empty, or ``mount_label`` holds a quote
     """
     name = None if label is None else check_name("selinux_label", label)
     files = None if mount_label is None else check_name("selinux_label", mount_label)
+    if files is not None and '"' in files:
+        raise invalid("selinux_label", files, "holds a quote, at which an option of a mount would end")
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         process, linux = process_of(spec), linux_of(spec)

@@ -50,6 +50,18 @@ async def test_a_spec_that_wants_more_is_refused(
         assert trusted["linux"].pop("cgroupsPath") == f"/{client.namespace}/ours"
 
 
+async def test_a_spec_that_is_none_is_refused_though_trusted(client: Client, image: Image) -> None:
+    checkpoint = await checkpoint_of(client, image, linux={"cgroupsPath": 7})
+    with pytest.raises(InvalidArgumentError, match=r"damaged: linux\.cgroupsPath is not a string"):
+        await client.restore("ours", checkpoint, trusted=True)
+
+
+async def test_a_spec_without_a_section_wants_what_is_missing(client: Client, image: Image) -> None:
+    checkpoint = await checkpoint_of(client, image, linux=None)
+    with pytest.raises(InvalidArgumentError, match="network namespace of the host"):
+        await client.restore("ours", checkpoint)
+
+
 async def test_devices_are_refused(client: Client, image: Image) -> None:
     device: LinuxDevice = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}
 

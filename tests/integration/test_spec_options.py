@@ -20,7 +20,7 @@ import pytest
 
 from containerd_aio import Client, Image, InvalidArgumentError, StartFailedError, Task, pipes, spec
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.spec import SpecOption
+from containerd_aio.spec import Spec, SpecContext, SpecOption
 from containerd_aio.spec.capability_sets import ALL_CAPABILITIES
 from containerd_aio.spec.hooks import MOMENTS
 from tests.integration.conftest import cannot_run
@@ -441,6 +441,24 @@ async def test_a_container_can_run_in_a_directory_of_the_host(client: Client, tm
         assert b"here\n" in await task.stdout.receive()
         assert (await container.info()).snapshot_key is None
     assert (tmp_path / "here").exists()
+
+
+async def test_a_spec_without_a_command_or_a_root_says_so(client: Client, image: Image) -> None:
+    nothing = spec.from_bytes('{"process": null, "root": null, "linux": null}')
+    with pytest.raises(InvalidArgumentError, match="nothing to run"):
+        await client.run(image, options=[nothing])
+    with pytest.raises(InvalidArgumentError, match="neither an image nor a spec"):
+        await client.new_container("web", options=[nothing, spec.args("true")])
+
+
+async def test_a_label_that_is_options_of_a_mount_is_refused(client: Client, image: Image) -> None:
+    """One that was not made by `selinux_label`."""
+
+    def labelled(found: Spec, _: SpecContext) -> Spec:
+        return {**found, "linux": {**found["linux"], "mountLabel": 'u:r:f:s0",lowerdir="/'}}
+
+    with pytest.raises(InvalidArgumentError, match="mountLabel .* holds a quote"):
+        await client.run(image, ["true"], options=[labelled])
 
 
 async def test_a_spec_from_a_file_is_run_in_the_cgroup_of_the_new_container(

@@ -55,3 +55,8 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         selinux_label(name)
     with pytest.raises(InvalidArgumentError, match="selinux_label: "):
         selinux_label("u:r:t:s0", mount_label=name)
+
+
+def test_a_label_of_files_cannot_become_other_options_of_their_mount() -> None:
+    with pytest.raises(InvalidArgumentError, match="selinux_label: .* holds a quote"):
+        selinux_label("u:r:t:s0", mount_label='u:r:f:s0",lowerdir="/')
