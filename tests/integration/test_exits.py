@@ -269,6 +269,34 @@ async def test_a_shim_that_is_killed_makes_no_code_up(
                 assert isinstance(wait.exception(), ProcessLostError)
 
 
+@pytest.mark.parametrize(("exec_id", "kill"), [("", False), ("ps", True)], ids=["task", "exec, with kill"])
+async def test_what_is_deleted_right_after_its_shim_died_is_told_as_its_wait_tells_it(
+    daemon_of_its_own: PrivateDaemon, archive: bytes, exec_id: str, kill: bool
+) -> None:
+    """containerd has forgotten it some 100 ms before it kills what the shim has left behind."""
+    daemon = daemon_of_its_own
+    async with daemon.client() as client, AsyncExitStack() as stack:
+        image = await image_in(client, daemon, archive)
+        task = await started(stack, client, image, "web")
+        process: Process = task
+        if exec_id:
+            process = await stack.enter_async_context(await task.exec(exec_id, SLEEP))
+            await process.start()
+        exited = process.wait()
+        os.kill(shim_of(task), signal.SIGKILL)
+        with anyio.fail_after(10):
+            try:
+                deleted = await process.delete(kill=kill)
+            except NotFoundError:
+                with pytest.raises(ProcessLostError):
+                    await exited
+                assert not witness_supported()
+            else:
+                assert deleted == await exited
+                assert deleted is not None
+                assert deleted.code == 137
+
+
 async def test_leaving_blocks_while_containerd_is_away_leaves_nothing_open_here(
     daemon_of_its_own: PrivateDaemon, archive: bytes
 ) -> None:

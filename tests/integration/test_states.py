@@ -40,6 +40,7 @@ Case = tuple[str, Callable[[Subjects], Awaitable[object]], str]
 CREATED: list[Case] = [
     ("pause", lambda on: on.task.pause(), r"task 'web' is created; start\(\) it first$"),
     ("resume", lambda on: on.task.resume(), r"task 'web' is created; start\(\) it first$"),
+    ("checkpoint", lambda on: on.task.checkpoint(), r"task 'web' is created; start\(\) it first$"),
     ("stop", lambda on: on.task.stop(), r"task 'web' is created; it was not started; delete\(\) it$"),
     (
         "kill of an exec",
@@ -115,6 +116,7 @@ STOPPED: list[Case] = [
         lambda on: on.task.update(spec.resources(pids=9)),
         f"task 'web' is stopped; it has ended: {ENDED}",
     ),
+    ("checkpoint", lambda on: on.task.checkpoint(), f"task 'web' is stopped; it has ended: {ENDED}"),
     ("kill of an exec", lambda on: on.added.kill(), r"exec 'added'.* is created; start\(\) it first"),
     ("resize of an exec", lambda on: on.running.resize(80, 25), "exec 'running'.* is stopped; it has ended$"),
     ("start of an exec", lambda on: on.running.start(), "exec 'running'.* is stopped; it has run, and ended"),
