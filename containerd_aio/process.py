@@ -156,12 +156,15 @@ class Process:
         return await self._calls.status()
 
     async def kill(self, signal: int | str = signals.SIGKILL, *, all: bool = False) -> None:
-        """Send a signal, by number or name; ``all`` sends it to every process of the container.
+        """Send a signal, by number or name (``SIGTERM``, ``term``, ``RTMIN+3``).
 
-        Returns when it is sent: ``wait()`` tells of the end.
+        ``all``, for a task only, sends it to every process of the container, also to those that a task without a
+        pid namespace of its own has left behind. Returns when it is sent: ``wait()`` tells of the end. What is
+        paused takes a signal when it is resumed, but a task that is to be killed is thawed by runc.
 
-        :raises NotFoundError: if the process has ended
-        :raises FailedPreconditionError: if it was not started
+        :raises NotFoundError: if the process has ended, but for a task with ``all``
+        :raises FailedPreconditionError: if it is an exec that was not started
+        :raises InvalidArgumentError: if there is no such signal, or ``all`` is for an exec
         """
         number = signal_number(signal)
         if all and self._calls.is_exec:
@@ -171,10 +174,12 @@ class Process:
     async def stop(self, grace: float = 10.0) -> ExitStatus:
         """Ask the process to end, kill it if it has not ended ``grace`` seconds later, and return how it ended.
 
-        A task gets the stop signal of its image, an exec SIGTERM; then both SIGKILL. If cancelled, the signal may
-        have been sent, and nothing else is done.
+        A task is asked by the stop signal of its image (the container's label
+        ``io.containerd.image.config.stop-signal``, SIGTERM without one), an exec by SIGTERM. A paused task is
+        resumed, or it could not do as it is asked. If cancelled, the signal may have been sent, and nothing else is
+        done.
 
-        :raises FailedPreconditionError: if it was never started
+        :raises FailedPreconditionError: if it was never started, or is an exec of a paused task
         :raises ProcessLostError: if it has ended, and how cannot be learned any more
         """
         if not grace >= 0:
@@ -213,7 +218,8 @@ class Process:
         ``kill`` kills it first, a paused one too, and waits for its end. If cancelled, it may or may not be deleted;
         calling again is safe.
 
-        :raises FailedPreconditionError: if it is running or paused
+        :raises FailedPreconditionError: if it is running or paused; with ``kill``, if it is an exec of a paused task
+            that cannot die before that is resumed (cgroup v1)
         :raises NotFoundError: if somebody else deleted it, and how it ended is not known
         """
         # Once it is deleted its ids may be another's, and a second Delete would hit that one.
@@ -239,7 +245,7 @@ class Process:
             await self._stdio.aclose()
         finally:
             # Whatever failed: nothing of ours stays open. The FIFOs stay where somebody may still want them.
-            await self._stdio.aclose(unlink=self._record.kill_asked)
+            await self._stdio.aclose(unlink=self._owned and self._record.kill_asked)
 
     async def _stdin_closed(self) -> None:
         container_id, exec_id = self._record.key

@@ -73,16 +73,22 @@ class Task(Process):
         args: Sequence[str] | ProcessSpec,
         *,
         stdio: Stdio | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         user: str | None = None,
+        capabilities: Sequence[str] | None = None,
         terminal: bool | None = None,
     ) -> Process:
-        """Add a process to the running container; ``start()`` runs it.
+        """Add a process to the container, which is created or runs; ``start()`` runs it.
 
         It is a copy of the container's own process with other arguments: ``env`` is merged into its
-        environment; ``cwd`` and ``user`` replace its own. A whole OCI process (a mapping) is taken as it is.
-        If cancelled, nothing is left behind.
+        environment, where ``None`` removes a variable; ``cwd``, ``user`` and ``capabilities`` replace its own. A
+        whole OCI process (a mapping) is taken as it is. It has a terminal if ``stdio`` has one; ``terminal`` says
+        so once more, for the reader. If cancelled, nothing is left behind.
+
+        As ``async with`` block it is killed and deleted at the end. While the task is paused, it cannot die under
+        cgroup v1: then the block ends, after a second, with a ``FailedPreconditionError`` that says so, nothing is
+        thawed, and the process ends when the task is resumed, or with it.
 
         :raises InvalidArgumentError: if the id is none, or the arguments are not usable; before any RPC
         :raises AlreadyExistsError: if the task has a process of this id
@@ -95,13 +101,20 @@ class Task(Process):
             )
         self._calls.key()
         stdio = stdio or null()
-        if terminal is None:
-            terminal = stdio.terminal
-        process = args
-        if not isinstance(process, Mapping):
-            process = await exec_spec(
-                self._session, self._container, process, env=env, cwd=cwd, user=user, terminal=terminal
+        if terminal not in (None, stdio.terminal):
+            raise InvalidArgumentError(
+                f"terminal={terminal} contradicts stdio=: a terminal is that of pipes(terminal=True) and its like"
             )
+        process = await exec_spec(
+            self._session,
+            self._container,
+            args,
+            env=env,
+            cwd=cwd,
+            user=user,
+            capabilities=capabilities,
+            terminal=stdio.terminal,
+        )
         if (size := stdio.terminal_size()) is not None:
             process = {"consoleSize": {"width": size[0], "height": size[1]}, **process}
         exits = self._session.exits
@@ -139,9 +152,10 @@ class Task(Process):
         args: Sequence[str] | ProcessSpec,
         *,
         id: str | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         user: str | None = None,
+        capabilities: Sequence[str] | None = None,
         input: bytes | None = None,
         check: bool = False,
         max_output: int = MAX_OUTPUT,
@@ -164,6 +178,7 @@ class Task(Process):
             env=env,
             cwd=cwd,
             user=user,
+            capabilities=capabilities,
         )
         async with process:
             completed = await captured(process, input=input, max_output=max_output)

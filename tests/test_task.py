@@ -55,6 +55,46 @@ async def task(client: Client) -> Task:
     return task
 
 
+# -- exec --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "words"),
+    [
+        pytest.param("ls", {}, "ls", id="one string"),
+        pytest.param([], {}, "program", id="no program"),
+        pytest.param(["ls"], {"terminal": True}, "contradicts stdio=", id="a terminal of no stdio"),
+        pytest.param(
+            ["ls"],
+            {"stdio": pipes(terminal=True), "terminal": False},
+            "contradicts stdio=",
+            id="a terminal unsaid",
+        ),
+        pytest.param(
+            {"args": ["ls"]}, {"user": "0:0"}, "a whole one has its own", id="a user of a whole process"
+        ),
+        pytest.param(
+            {"args": ["ls"]}, {"env": {}}, "a whole one has its own", id="a change of a whole process"
+        ),
+        pytest.param(["ls"], {"capabilities": ["CAP_NOPE"]}, "CAP_NOPE", id="no capability"),
+        pytest.param(["ls"], {"env": {"A=B": "c"}}, "A=B", id="no variable"),
+    ],
+)
+async def test_an_exec_that_makes_no_sense_is_refused_before_any_call(
+    fake: FakeContainerd, task: Task, args: Any, given: dict[str, Any], words: str
+) -> None:
+    fake.calls.clear()
+    with pytest.raises(InvalidArgumentError, match=words):
+        await task.exec("ps", args, **given)
+    assert sum(fake.calls.values()) == 0
+
+
+async def test_a_terminal_may_be_said_once_more(task: Task) -> None:
+    for stdio, terminal in ((None, False), (pipes(terminal=True), True)):
+        async with await task.exec("ps", ["ps"], stdio=stdio, terminal=terminal) as process:
+            assert process.stdio.terminal is terminal
+
+
 # -- run -----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from containerd_aio._session import Session
@@ -29,20 +30,38 @@ def spec_of(container: ContainerInfo) -> Spec:
 async def exec_spec(
     session: Session,
     container: ContainerInfo,
-    args: Sequence[str],
+    args: Sequence[str] | ProcessSpec,
     *,
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str | None] | None,
     cwd: str | None,
     user: str | None,
+    capabilities: Sequence[str] | None,
     terminal: bool,
 ) -> ProcessSpec:
     """Return the container's own process with other arguments; a user is looked up in the container's files.
 
+    A whole process, a mapping, is returned as it is.
+
     :raises InvalidArgumentError: if the arguments are not usable, or the user cannot be looked up
     """
-    spec = spec_of(container)
+    if isinstance(args, Mapping):
+        if any(change is not None for change in (env, cwd, user, capabilities)):
+            raise InvalidArgumentError(
+                "env=, cwd=, user= and capabilities= change the container's process; a whole one has its own"
+            )
+        return args
+    make = partial(
+        process_for_exec,
+        spec_of(container),
+        args=args,
+        env=env,
+        cwd=cwd,
+        user=user,
+        capabilities=capabilities,
+        terminal=terminal,
+    )
     try:
-        return process_for_exec(spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal)
+        return make()
     except RootfsNeeded:
         pass  # the user must be looked up in the container's files
     snapshotter, key = container.snapshotter, container.snapshot_key
@@ -56,6 +75,4 @@ async def exec_spec(
         )
     mounts = await session.services.snapshotter(snapshotter).mounts(key)
     with open_rootfs(mounts) as rootfs:
-        return process_for_exec(
-            spec, args=args, env=env, cwd=cwd, user=user, terminal=terminal, rootfs=rootfs
-        )
+        return make(rootfs=rootfs)

@@ -20,6 +20,7 @@ from containerd_aio import (
     StartFailedError,
     Task,
 )
+from containerd_aio.spec.schema import Process as ProcessSpec
 from tests.integration.test_exits import eventually
 
 pytestmark = pytest.mark.integration
@@ -57,6 +58,26 @@ async def test_it_runs_with_its_own_input_environment_directory_and_user(task: T
     )
     assert done.stdout == b"input\nhello from app in /tmp\n"
     assert (done.stderr, done.exit_status.code, done.output_complete) == (b"err\n", 6, True)
+
+
+async def test_it_has_fewer_capabilities_and_variables_if_told_so(task: Task) -> None:
+    script = "grep CapEff /proc/self/status; echo ${HIDDEN-gone}"
+    shown = await task.run(["sh", "-c", script], env={"HIDDEN": "there"}, check=True)
+    bare = await task.run(["sh", "-c", script], env={"HIDDEN": None}, capabilities=["CAP_KILL"], check=True)
+    assert shown.stdout.split() == [b"CapEff:", b"00000000a80425fb", b"there"]
+    assert bare.stdout.split() == [b"CapEff:", b"0000000000000020", b"gone"]
+
+
+async def test_a_whole_process_is_run_as_it_is(task: Task) -> None:
+    whole: ProcessSpec = {
+        "args": ["sh", "-c", "id -u; pwd; env"],
+        "cwd": "/tmp",
+        "env": ["PATH=/bin", "A=1"],
+        "user": {"uid": 1000, "gid": 1000},
+    }
+    done = await task.run(whole, check=True)
+    assert done.stdout.split()[:2] == [b"1000", b"/tmp"]
+    assert b"A=1" in done.stdout.split()
 
 
 async def test_much_goes_in_and_out_at_once(task: Task) -> None:
