@@ -308,9 +308,8 @@ class Container:
         process = spec.get("process") or {}
         if bool(process.get("terminal")) is stdio.terminal or self._info.spec is None:
             return
-        process["terminal"] = stdio.terminal
-        changed = json_any(self._info.spec.type_url, spec)
-        await self.update(replace(self._info, spec=changed), "spec")
+        changed = {**spec, "process": {**process, "terminal": stdio.terminal}}
+        await self.update(replace(self._info, spec=json_any(self._info.spec.type_url, changed)), "spec")
 
     async def _task_options(
         self, options: RuncOptions | AnyValue | None, endpoint: TaskEndpoint | None

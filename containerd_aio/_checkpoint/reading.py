@@ -56,9 +56,10 @@ async def read_spec(content: Content, config: Descriptor, *, about: str) -> Spec
     spec = from_json_any(value) if value.type_url == SPEC else None
     if not isinstance(spec, dict):
         raise InvalidArgumentError(f"the container's spec in {about} is none, but a {value.type_url[:200]!r}")
-    if wrong := misfit(spec, Spec):
+    found = cast(Spec, spec)
+    if wrong := misfit(found, Spec):
         raise InvalidArgumentError(f"the container's spec in {about} is damaged: {wrong}")
-    return cast(Spec, spec)
+    return found
 
 
 async def read_value(content: Content, part: Descriptor, *, about: str) -> AnyValue:

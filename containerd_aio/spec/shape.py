@@ -6,6 +6,7 @@ Go reads a key's ``null`` as nothing said, and so do options; keys that `schema`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 _WORDS: Final = {str: "a string", int: "an integer", bool: "true or false"}
@@ -29,13 +30,16 @@ def _in_object(value: object, kind: object, path: str) -> str | None:
     if not isinstance(value, dict):
         return f"{path} is not an object"
     items = cast("dict[str, object]", value)
-    kinds: Mapping[str, object] = (
-        get_type_hints(kind) if is_typeddict(kind) else dict.fromkeys(items, get_args(kind)[1])
-    )
+    kinds = _keys_of(kind) if is_typeddict(kind) else dict.fromkeys(items, get_args(kind)[1])
     found = (
         misfit(items[key], kinds[key], f"{path}.{key}" if path else key) for key in items if key in kinds
     )
     return next(filter(None, found), None)
+
+
+@cache
+def _keys_of(kind: object) -> Mapping[str, object]:
+    return get_type_hints(kind)
 
 
 def _in_list(value: object, kind: object, path: str) -> str | None:
