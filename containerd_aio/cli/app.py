@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from containerd_aio.cli.commands import daemon, images, running, tasks
 
+
+def _show_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        shown = metadata.version("containerd-aio")
+    except metadata.PackageNotFoundError:
+        shown = "(not installed: this runs from its source)"
+    print(f"containerd-aio {shown}")
+    raise typer.Exit
+
+
 app = typer.Typer(
     name="containerd-aio",
-    help="Run containers on containerd, and watch what happens there.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # boxes cut long options off
 )
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Run containers on containerd, and watch what happens there."""
+
 
 for group in (running, tasks, images, daemon):
     app.add_typer(group.app)

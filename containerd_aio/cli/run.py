@@ -34,8 +34,9 @@ async def run_container(
 ) -> int:
     """Run the container, or start it and leave it to itself; return the code to end with."""
     order.check()
-    if order.private and address is not None and "CONTAINERD_ADDRESS" not in os.environ:
-        raise InvalidArgumentError("--private starts a containerd of its own: it takes no --address")
+    if order.private:
+        _check_not_typed("--address", address, "CONTAINERD_ADDRESS")
+        _check_not_typed("--namespace", namespace, "CONTAINERD_NAMESPACE")
     if order.detach:
         async with Client(address, namespace=namespace) as client:
             print(await _started(client, order))
@@ -108,6 +109,11 @@ async def _connected(address: str | None, namespace: str | None, private: bool) 
             yield await stack.enter_async_context(daemon.client())
         else:
             yield await stack.enter_async_context(Client(address, namespace=namespace))
+
+
+def _check_not_typed(option: str, value: str | None, variable: str) -> None:
+    if value is not None and value != os.environ.get(variable):
+        raise InvalidArgumentError(f"--private starts a containerd of its own: it takes no {option}")
 
 
 async def _image(client: Client, name: str) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,14 @@ def test_the_help_lists_every_command_with_a_whole_sentence() -> None:
     for line in lines:
         assert line.endswith("."), line
         assert not line.endswith("..."), line
+
+
+def test_the_version_is_shown() -> None:
+    try:
+        expected = metadata.version("containerd-aio")
+    except metadata.PackageNotFoundError:
+        expected = "(not installed: this runs from its source)"
+    assert shown("--version") == f"containerd-aio {expected}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
