@@ -62,3 +62,26 @@ async def cancelled_by_task(work: Coroutine[Any, Any, T], at: int) -> bool:
 
 WAYS = [cancelled_by_scope, cancelled_by_task]
 """Both ways in which a coroutine is cancelled: anyio's, at each await from then on, and asyncio's, once."""
+
+
+async def cancelled_anywhere(
+    work: Callable[[], Coroutine[Any, Any, object]],
+    then: Callable[[], Awaitable[object]],
+    *,
+    undo: Callable[[], Awaitable[object]] | None = None,
+    step: int = 1,
+) -> int:
+    """Cancel ``work()`` at its first, second, … await, in both ways, and call ``then`` after each time.
+
+    When it was not cancelled any more, ``undo`` is called. Return how many awaits there were, at least.
+    """
+    awaits = []
+    for cancelled in WAYS:
+        at = 0
+        while await cancelled(work(), at):
+            await then()
+            at += step
+        awaits.append(at)
+        if undo is not None:
+            await undo()
+    return min(awaits)
