@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import codec, lifecycle
+from tests.benchmarks import codec, lifecycle, stdio
 
 if __name__ == "__main__":
     lifecycle.main()
-    sys.exit(codec.main())
+    sys.exit(max(codec.main(), stdio.main()))
