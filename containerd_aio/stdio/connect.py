@@ -25,7 +25,7 @@ from containerd_aio.stdio.pump import Sink, Source, input_pump, output_pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
 from containerd_aio.stdio.stdio import Stdio
-from containerd_aio.types.process import ProcessRecord
+from containerd_aio.types.process import ProcessRecord, ProcessState
 
 
 class _Piped(Enum):
@@ -108,6 +108,7 @@ class ConnectedStdio(Stdio):
             terminal=record.terminal,
             remove=partial(remove_fifos, [path for path in (stdin, stdout, stderr) if path]),
             shared=True,
+            over=record.status.state is ProcessState.STOPPED,
         )
 
     def _told(self, fifos: StdioPaths) -> StdioPaths:
@@ -125,10 +126,13 @@ class ConnectedStdio(Stdio):
         terminal: bool,
         remove: Callable[[], None],
         shared: bool,
+        over: bool = False,
     ) -> OpenStdio:
         with ExitStack() as undo:
             ends = Ends(undo)
             stdin = _open_input(ends, fifos.stdin, self.stdin, terminal=terminal, keys=self.detach_keys)
+            if over and ends.writer is not None:
+                ends.writer.reader_has_gone()
             stdout = _open_output(ends, "stdout", fifos.stdout, self.stdout, shared=shared)
             stderr = _open_output(ends, "stderr", fifos.stderr, self.stderr, shared=shared)
             if terminal and self.console is not None:

@@ -124,6 +124,11 @@ class FifoSendStream(ByteSendStream):
         if self._closed:
             await self.aclose()
 
+    def reader_has_gone(self) -> None:
+        """The process has ended before this was opened: nobody will come, and ``send()`` tells so."""
+        self._live = True
+        self._drop_stand_in()
+
     def detach(self) -> None:
         """Close our end, and do not tell containerd: the process's input stays as it is."""
         self._closed = True

@@ -153,13 +153,21 @@ class FakeProcess:
             name = self.args[0] if self.args else ""
             raise unknown(f'unable to start container process: exec: "{name}": {self.script.fails}')
 
+    async def _echo(self, io: ShimStreams) -> None:
+        """Copy stdin to stdout to its end, which is typed at a terminal."""
+        while data := await io.stdin.read():
+            typed, end, _ = data.partition(b"\4") if self.streams.terminal else (data, b"", b"")
+            await io.stdout.write(typed)
+            if end:
+                return
+
     async def _live(self) -> None:
         io, script = self._io, self.script
         if io is not None:
             await io.stdout.write(script.stdout)
             await io.stderr.write(script.stderr)
-            while script.echo and (data := await io.stdin.read()):
-                await io.stdout.write(data)
+            if script.echo:
+                await self._echo(io)
         if script.seconds is not None:
             await asyncio.sleep(script.seconds)
             self._ended(self, script.code)

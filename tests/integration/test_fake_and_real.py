@@ -674,6 +674,23 @@ async def test_input_ends_when_it_is_closed(side: Side) -> None:
             assert (await task.wait()).code == 0
 
 
+async def test_what_is_typed_at_a_terminal_ends_when_it_is_closed(side: Side) -> None:
+    """By Ctrl-D: the shim of the real one drops output when it is told of the end."""
+    async with (
+        await side.container(*CAT) as container,
+        await container.new_task(stdio=pipes(stdin=True, terminal=True), rootfs=side.rootfs) as task,
+    ):
+        await task.start()
+        assert task.stdin is not None
+        assert task.stdout is not None
+        with anyio.fail_after(10):
+            await task.stdin.send(b"typed\n")
+            await task.stdin.aclose()
+            shown = b"".join([chunk async for chunk in task.stdout])
+            assert shown.replace(b"\r", b"").endswith(b"typed\n")
+            assert (await task.wait()).code == 0
+
+
 async def test_input_from_nowhere_ends_at_once(side: Side) -> None:
     tasks = await side.run(*CAT)
     assert (await tasks.wait(ID)).code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import os
@@ -16,6 +17,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.text import TextReceiveStream
 
 from containerd_aio import (
+    FailedPreconditionError,
     InvalidArgumentError,
     Process,
     StartFailedError,
@@ -362,3 +364,86 @@ async def test_attach_is_for_what_exists(shared: Shared) -> None:
     async with await shared.client.new_container("new", image=shared.image, args=["true"]) as container:
         with pytest.raises(InvalidArgumentError, match="takes pipes"):
             await container.new_task(stdio=attach())
+
+
+async def test_attaching_to_a_task_that_has_ended_finds_the_end(shared: Shared) -> None:
+    """Nobody held its FIFOs open any more: what it had said is gone with the client that left."""
+    script = "read line; echo too late; exit 4"
+    async with await shared.client.new_container(
+        "over", image=shared.image, args=["sh", "-c", script]
+    ) as container:
+        task = await container.new_task(stdio=pipes(stdin=True))
+        exited = task.wait()
+        await task.start()
+        assert task.stdin is not None
+        await task.stdin.aclose()
+        await exited
+        await task.stdio.aclose(unlink=False)
+        async with await container.task(stdio=attach(stdin=True)) as again:
+            with anyio.fail_after(10):
+                assert await whole(again.stdout) == b""
+                assert again.stdin is not None
+                with pytest.raises(anyio.BrokenResourceError):
+                    await again.stdin.send(b"too late")
+                assert (await again.wait()).code == 4
+                await again.delete()
+
+
+# -- what a sink refuses, and terminals ------------------------------------------------------------------------
+
+
+class FullDisk(io.RawIOBase):
+    """A file that takes one write."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        if self.written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert isinstance(data, (bytes, memoryview))
+        self.written = bytes(data)
+        return len(self.written)
+
+
+async def test_a_file_that_takes_no_more_does_not_hold_the_process_up_and_is_told(shared: Shared) -> None:
+    script = "head -c 4000000 /dev/zero; exit 5"
+    disk = FullDisk()
+    async with await shared.host.exec("disk", ["sh", "-c", script], stdio=streams(None, disk)) as process:
+        exited = process.wait()
+        await process.start()
+        with anyio.fail_after(20):
+            assert (await exited).code == 5
+        with pytest.raises(OSError, match="No space left"):
+            await process.delete()
+        assert not process.stdio.complete
+        assert len(disk.written) > 0
+
+
+@pytest.mark.parametrize("kind", ["task", "exec"])
+async def test_a_terminal_has_its_size_from_the_first_and_can_be_resized_while_it_runs(
+    shared: Shared, kind: str
+) -> None:
+    stdio = pipes(stdin=True, terminal=True, size=(132, 50))
+    args = ["sh", "-c", "stty size; read line; stty size"]
+    async with await shared.client.new_container("sized", image=shared.image, args=args) as container:
+        made = (
+            await container.new_task(stdio=stdio)
+            if kind == "task"
+            else await shared.host.exec("sized", args, stdio=stdio)
+        )
+        async with made as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            await process.start()
+            assert await process.stdout.receive() == b"50 132\r\n"
+            await process.resize(99, 33)
+            await process.stdin.send(b"\n")
+            assert (await whole(process.stdout)).strip() == b"33 99"
+            assert (await process.wait()).code == 0
+            if kind == "exec":  # of a task 1.6 takes it, and does nothing
+                with pytest.raises(FailedPreconditionError, match=r"cannot be resized.*stopped"):
+                    await process.resize(80, 24)

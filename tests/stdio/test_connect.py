@@ -19,13 +19,20 @@ from tests.stdio.conftest import descriptors, exists
 from tests.stdio.shim import PROCESS_ID, Shim, created, running
 
 
-def record(stdin: str = "", stdout: str = "", stderr: str = "", *, terminal: bool = False) -> ProcessRecord:
-    """What containerd reports of a running process with these streams."""
+def record(
+    stdin: str = "",
+    stdout: str = "",
+    stderr: str = "",
+    *,
+    terminal: bool = False,
+    state: ProcessState = ProcessState.RUNNING,
+) -> ProcessRecord:
+    """What containerd reports of a process with these streams."""
     return ProcessRecord(
         container_id="web",
         exec_id="",
         pid=1,
-        status=Status(ProcessState.RUNNING),
+        status=Status(state),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -60,6 +67,30 @@ async def test_containerd_is_told_what_its_shim_can_open(
         name.startswith("web") for name in names
     )
     await opened.aclose()
+
+
+@pytest.mark.parametrize(("for_exec", "output"), [(False, ""), (True, os.devnull)])
+async def test_an_exec_that_is_connected_to_nothing_gets_a_pipe_to_nowhere(
+    for_exec: bool, output: str
+) -> None:
+    """Its /dev/null would be the shim's, which is open for reading only."""
+    opened = await null().open(process_id=PROCESS_ID, for_exec=for_exec)
+    assert (opened.stdin_path, opened.stdout_path, opened.stderr_path) == ("", output, output)
+    await opened.aclose()
+
+
+async def test_nobody_is_waited_for_at_the_input_of_a_process_that_has_ended(fifo_dir: str) -> None:
+    async with created(pipes(stdin=True), fifo_dir) as (first, shim):
+        shim.gone()
+        asked = record(stdin=first.stdin_path, stdout=first.stdout_path, state=ProcessState.STOPPED)
+        again = await attach(stdin=True).attach(asked)
+        first.close_stdin()
+        with anyio.fail_after(1):
+            await again.started()
+        assert again.stdin is not None
+        with pytest.raises(anyio.BrokenResourceError):
+            await again.stdin.send(b"too late")
+        await again.aclose(unlink=False)
 
 
 async def test_one_description_serves_many_processes(fifo_dir: str) -> None:
