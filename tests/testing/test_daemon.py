@@ -115,6 +115,17 @@ async def test_only_a_process_that_runs_can_be_told_to_end(fake: FakeContainerd,
         fake.exit(task)
 
 
+async def test_a_task_uses_what_it_is_told(fake: FakeContainerd, client: Client) -> None:
+    _, task = await running(client)
+    assert (await task.metrics()).memory.usage == 1 << 20
+    fake.use(task, memory=5000)
+    fake.use("web", cpu_ns=7000)
+    metrics = await task.metrics()
+    assert (metrics.memory.usage, metrics.cpu.usage_ns) == (5000, 7000)
+    with pytest.raises(LookupError, match="'none'"):
+        fake.use("none", memory=1)
+
+
 async def test_the_same_id_in_two_namespaces_needs_the_namespace(
     fake: FakeContainerd, client: Client
 ) -> None:
