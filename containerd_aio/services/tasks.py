@@ -14,7 +14,7 @@ from containerd_aio._api.containerd.services.tasks import v1 as api
 from containerd_aio._api.google.protobuf import Empty
 from containerd_aio._transport.call import Caller
 from containerd_aio._transport.convert import descriptor_from, timestamp_ns, to_any, to_descriptor, to_mount
-from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.errors import InvalidArgumentError, NotImplementedByServerError
 from containerd_aio.filters import parse
 from containerd_aio.services.task_metrics import metrics_from
 from containerd_aio.services.task_records import (
@@ -271,12 +271,17 @@ class Tasks:
 
         :raises NotFoundError: if there is no such task
         :raises UnknownError: if it does not run, or CRIU failed
+        :raises NotImplementedByServerError: for a ``parent``: containerd 1.6 to 2.3 pass it over in silence
         """
+        if parent:
+            raise NotImplementedByServerError(
+                "containerd cannot build a checkpoint on another one",
+                method=_SERVICE + "Checkpoint",
+                subject=_about(container_id),
+            )
         answer = await self._caller.unary(
             _SERVICE + "Checkpoint",
-            api.CheckpointTaskRequest(
-                container_id=container_id, options=to_any(options), parent_checkpoint=parent
-            ),
+            api.CheckpointTaskRequest(container_id=container_id, options=to_any(options)),
             api.CheckpointTaskResponse,
             about=_about(container_id),
         )

@@ -16,7 +16,7 @@ from containerd_aio._api.google.protobuf import Any, Empty, Timestamp
 from containerd_aio._api.io.containerd.cgroups import v2
 from containerd_aio._transport.codec import encode
 from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS
-from containerd_aio.errors import InvalidArgumentError, NotFoundError
+from containerd_aio.errors import InvalidArgumentError, NotFoundError, NotImplementedByServerError
 from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.services.tasks import Tasks
 from containerd_aio.types import (
@@ -207,11 +207,9 @@ async def tasks(service: Scripted) -> AsyncIterator[Tasks]:
             id="resume",
         ),
         pytest.param(
-            lambda tasks: tasks.checkpoint("web", options=OPTIONS, parent=DIGEST),
+            lambda tasks: tasks.checkpoint("web", options=OPTIONS),
             "Checkpoint",
-            api.CheckpointTaskRequest(
-                container_id="web", options=any_message(OPTIONS), parent_checkpoint=DIGEST
-            ),
+            api.CheckpointTaskRequest(container_id="web", options=any_message(OPTIONS)),
             [Descriptor("m", DIGEST, 3)],
             id="checkpoint",
         ),
@@ -384,6 +382,14 @@ async def test_what_containerd_would_stumble_over_is_refused_before_any_call(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
         await call(tasks)
+    assert service.requests == []
+
+
+async def test_a_checkpoint_on_top_of_another_one_is_refused_since_containerd_would_pass_it_over(
+    tasks: Tasks, service: Scripted
+) -> None:
+    with pytest.raises(NotImplementedByServerError):
+        await tasks.checkpoint("web", parent=DIGEST)
     assert service.requests == []
 
 
