@@ -46,19 +46,19 @@ async def export_archive(
         raise InvalidArgumentError("there is nothing to export: name an image")
     named = {image.name: image for image in images}
     targets = list({image.target.digest: image.target for image in named.values()}.values())
-    async with services.leases.hold() as lease:
+    # The file is put in its place when all else is done, the lease included: a cancellation comes before or after.
+    async with open_target(target) as write, services.leases.hold() as lease:
         for each in targets:
             await services.leases.add_resource(lease.id, LeaseResource("content", each.digest))
         contents = await collect(services.content, targets, all_platforms=all_platforms)
-        async with open_target(target) as write:
-            for name, data in _documents(list(named.values()), contents):
-                await write(header_of(Member(name, Kind.FILE, size=len(data))) + data + padding_of(len(data)))
-            for directory in _directories(contents.blobs):
-                await write(header_of(Member(directory, Kind.DIRECTORY, mode=0o755)))
-            for digest, size in sorted(contents.blobs.items()):
-                await write(header_of(Member(_path(digest), Kind.FILE, size=size)))
-                await _copy(services.content, digest, size, write)
-            await write(END)
+        for name, data in _documents(list(named.values()), contents):
+            await write(header_of(Member(name, Kind.FILE, size=len(data))) + data + padding_of(len(data)))
+        for directory in _directories(contents.blobs):
+            await write(header_of(Member(directory, Kind.DIRECTORY, mode=0o755)))
+        for digest, size in sorted(contents.blobs.items()):
+            await write(header_of(Member(_path(digest), Kind.FILE, size=size)))
+            await _copy(services.content, digest, size, write)
+        await write(END)
 
 
 async def _copy(content: Content, digest: str, size: int, write: Write) -> None:

@@ -55,11 +55,9 @@ async def _whole_file(path: str | os.PathLike[str]) -> AsyncGenerator[BinaryIO]:
 
 
 def _place(path: str | os.PathLike[str]) -> str:
-    place = os.path.realpath(path)  # what a link leads to is replaced, not the link
     try:
-        regular = stat.S_ISREG(os.stat(place).st_mode)
-    except FileNotFoundError:
-        return place
+        place = os.path.realpath(path)  # what a link leads to is replaced, not the link
+        regular = not os.path.lexists(place) or stat.S_ISREG(os.stat(place).st_mode)
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from error
     if not regular:

@@ -64,7 +64,7 @@ async def test_names_that_are_not_given_are_new_and_legal(task: Task) -> None:
 async def test_what_is_left_out_is_not_in_it(
     client: Client, container: Container, task: Task, left_out: str
 ) -> None:
-    await container.checkpoint("some", **{left_out: False})
+    await container.checkpoint("some", **{left_out: False})  # type: ignore[arg-type]
     found = await parts_of(client, "some")
     assert found.config is not None
     there = {"image": found.image, "task": found.memory, "rw": found.layer, "runtime": found.runtime}

@@ -19,7 +19,16 @@ from containerd_aio._api.containerd.types.transfer import OciRegistry
 from containerd_aio._api.io.containerd.cgroups import v1, v2
 from containerd_aio._api.runtimeoptions.v1 import Options as RuntimeOptions
 from containerd_aio._transport import typeurl
-from containerd_aio._transport.typeurl import from_json_any, json_any, message_class, pack, type_url, unpack
+from containerd_aio._transport.typeurl import (
+    from_bytes,
+    from_json_any,
+    json_any,
+    message_class,
+    pack,
+    to_bytes,
+    type_url,
+    unpack,
+)
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue
 
@@ -169,3 +178,18 @@ def test_a_document_in_itself_is_refused() -> None:
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidArgumentError, match="is not JSON"):
         from_json_any(AnyValue(typeurl.SPEC, data))
+
+
+@given(st.builds(AnyValue, st.text(min_size=1), st.binary()))
+def test_a_value_goes_into_bytes_and_comes_out(value: AnyValue) -> None:
+    assert from_bytes(to_bytes(value)) == value
+
+
+def test_the_bytes_are_those_that_containerd_stores() -> None:
+    assert to_bytes(AnyValue("t", b"v")) == b"\x0a\x01t\x12\x01v"
+
+
+@pytest.mark.parametrize("data", [b"", b"\x12\x01v", b"\xff", b"\x0a\x05t"], ids=repr)
+def test_bytes_that_are_no_value_with_its_type_are_refused(data: bytes) -> None:
+    with pytest.raises(InvalidArgumentError, match="this is no value with its type"):
+        from_bytes(data)
