@@ -12,15 +12,14 @@ from functools import partial
 from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
 from containerd_aio._checkpoint.directory import checkpoint_to_directory
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
-from containerd_aio._opening import open_stdio
+from containerd_aio._exits.record import ExitRecord, ProcessKey
+from containerd_aio._process.adding import add_exec
 from containerd_aio._process.freezer import Freezer
 from containerd_aio._process.loading import load
 from containerd_aio._process.spec import exec_spec, spec_of
 from containerd_aio._refusal import limits_refused, state_named
 from containerd_aio._session import Session
-from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio._transport.typeurl import LINUX_RESOURCES, PROCESS, json_any
+from containerd_aio._transport.typeurl import LINUX_RESOURCES, json_any
 from containerd_aio.errors import InvalidArgumentError, UnavailableError, UnknownError
 from containerd_aio.filters import where
 from containerd_aio.image import Image
@@ -42,7 +41,6 @@ from containerd_aio.types.identifier import check_identifier
 
 # Of an exec whose task is gone; its end is near.
 _LAST_OUTPUT_SECONDS = 2.0
-_TAKES_EXECS = frozenset({ProcessState.CREATED, ProcessState.RUNNING})
 _UPDATABLE = frozenset({ProcessState.CREATED, ProcessState.RUNNING, ProcessState.PAUSED})
 
 
@@ -59,9 +57,7 @@ class Task(Process):
         super().__init__(session, record, stdio, owned=owned)
         self._container = container
         self._freezer = Freezer(self._calls)
-        self._execs: weakref.WeakSet[Process] = (
-            weakref.WeakSet()
-        )  # those made here: their streams may be open
+        self._execs = weakref.WeakSet[Process]()  # those made here: their streams may be open
 
     async def spec(self) -> Spec:
         """Ask containerd for the OCI runtime spec that the container has."""
@@ -115,35 +111,7 @@ class Task(Process):
             capabilities=capabilities,
             terminal=stdio.terminal,
         )
-        if (size := stdio.terminal_size()) is not None:
-            process = {"consoleSize": {"width": size[0], "height": size[1]}, **process}
-        exits = self._session.exits
-        await exits.attached()
-        opened = await open_stdio(self._session, stdio, id, for_exec=True)
-        record = exits.track(self.id, id)
-
-        async def add() -> None:
-            await self._session.services.tasks.exec(
-                self.id,
-                id,
-                json_any(PROCESS, process),
-                stdin=opened.stdin_path,
-                stdout=opened.stdout_path,
-                stderr=opened.stderr_path,
-                terminal=opened.terminal,
-            )
-            exits.created(record, 0)
-
-        try:
-            async with state_named(
-                f"exec '{id}' cannot be added", self.name, self.status, allowed=_TAKES_EXECS
-            ):
-                await completed(add)
-        except BaseException as error:
-            undo = partial(self._undo_exec, record, opened)
-            await cleaned_up(undo, error, f"exec '{id}' of container '{self.id}' could not be removed")
-            raise
-        made = Process(self._session, record, opened, owned=True)
+        made = await add_exec(self._calls, id, process, stdio, partial(Process, self._session, owned=True))
         self._execs.add(made)
         return made
 
@@ -203,7 +171,7 @@ class Task(Process):
             self._session,
             ProcessKey(self.id, id),
             stdio,
-            lambda record, opened: Process(self._session, record, opened, owned=False),
+            partial(Process, self._session, owned=False),
         )
 
     async def update(
@@ -323,12 +291,3 @@ class Task(Process):
             for process in self._execs:
                 steps.push_async_callback(process.stdio.aclose)
                 steps.push_async_callback(process.stdio.drain, _LAST_OUTPUT_SECONDS)
-
-    async def _undo_exec(self, record: ExitRecord, opened: OpenStdio) -> None:
-        try:
-            if record.phase is Phase.CREATED:
-                record.deleting = True
-                await self._session.services.tasks.delete_process(*record.key)
-        finally:
-            self._session.exits.discard(record)
-            await opened.aclose()
