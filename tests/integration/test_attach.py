@@ -1,4 +1,4 @@
-"""Connecting to processes that somebody else has made: a client that is gone, or another one."""
+"""Connecting to processes that somebody else has made, a client that is gone or another one; and letting go."""
 
 from __future__ import annotations
 
@@ -153,3 +153,25 @@ async def test_a_task_that_nobody_made_is_not_found(client: Client, image: Image
             await container.task()
         with pytest.raises(NotFoundError, match="idle"):
             await container.task(attach())
+
+
+async def test_execs_that_nobody_deleted_go_with_their_task(
+    client: Client, image: Image, fifo_dir: Path
+) -> None:
+    """And their FIFOs; what one had written can still be read."""
+    async with (
+        await client.new_container("host", image=image, args=SLEEP) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        speaks = await task.exec("speaks", ["echo", "hi"], stdio=BOTH)
+        sleeps = await task.exec("sleeps", SLEEP, stdio=BOTH)
+        unborn = await task.exec("unborn", ["true"], stdio=BOTH)
+        await sleeps.start()
+        await speaks.start()
+        await speaks.wait()
+        assert len(os.listdir(fifo_dir)) == 3
+    assert os.listdir(fifo_dir) == []
+    assert await rest_of(speaks.stdout) == b"hi\n"
+    assert await rest_of(unborn.stdout) == b""
+    assert (await sleeps.wait()).code == 137

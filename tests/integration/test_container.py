@@ -14,22 +14,34 @@ from containerd_aio import Client, Image, InvalidArgumentError, NotFoundError, s
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.spec import Spec
 from containerd_aio.types import AnyValue, Mount
+from tests.integration.conftest import Shared
 from tests.integration.leaks import remove_namespace
 from tests.integration.test_exits import SLEEP
 
 pytestmark = pytest.mark.integration
 
 
+@pytest.fixture
+def client(shared: Shared) -> Client:
+    return shared.client
+
+
+@pytest.fixture
+def image(shared: Shared) -> Image:
+    return shared.image
+
+
 @asynccontextmanager
 async def own_namespace(client: Client, daemon: PrivateDaemon, name: str) -> AsyncIterator[Client]:
-    """A view of another namespace, of which nothing may be left."""
+    """A client of another namespace, of which nothing may be left."""
     await client.namespaces.create(name)
-    yield client.with_namespace(name)
+    async with Client(client.address, namespace=name) as other:
+        yield other
     assert remove_namespace(daemon.address, name) == []
 
 
 async def test_a_fresh_namespace_has_no_containers(client: Client) -> None:
-    assert await client.list_containers() == []
+    assert await client.with_namespace(f"aio-{uuid.uuid4().hex[:12]}").list_containers() == []
 
 
 async def test_a_container_comes_back_as_it_was_stored(client: Client, image: Image) -> None:
@@ -102,10 +114,10 @@ async def test_a_container_runs_on_mounts_of_the_callers(client: Client, image: 
 async def test_the_longest_names_fit(client: Client, daemon: PrivateDaemon, archive: bytes) -> None:
     """Sockets and FIFOs have short paths whatever they are called after."""
     name = f"aio-{uuid.uuid4().hex[:12]}".ljust(76, "n")
-    async with own_namespace(client, daemon, name) as view:
-        [image] = await view.import_images(archive)
+    async with own_namespace(client, daemon, name) as other:
+        [image] = await other.import_images(archive)
         async with (
-            await view.new_container(
+            await other.new_container(
                 "c" * 76, image=image, args=SLEEP, snapshotter=daemon.snapshotter
             ) as container,
             await container.new_task() as task,
@@ -118,11 +130,11 @@ async def test_the_label_of_a_namespace_names_its_runtime(
     client: Client, daemon: PrivateDaemon, archive: bytes
 ) -> None:
     name = f"aio-{uuid.uuid4().hex[:12]}"
-    async with own_namespace(client, daemon, name) as view:
-        [image] = await view.import_images(archive)
+    async with own_namespace(client, daemon, name) as other:
+        [image] = await other.import_images(archive)
         for label, runtime in [("", "io.containerd.runc.v2"), ("io.containerd.other.v2",) * 2]:
-            await view.namespaces.update(name, {"containerd.io/defaults/runtime": label})
-            async with await view.new_container(
+            await other.namespaces.update(name, {"containerd.io/defaults/runtime": label})
+            async with await other.new_container(
                 "web", image=image, args=SLEEP, snapshotter=daemon.snapshotter
             ) as container:
                 assert (await container.info()).runtime.name == runtime

@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 
 from containerd_aio import Client, Image, spec
+from tests.integration.conftest import Shared
 from tests.integration.test_exits import eventually
 
 pytestmark = pytest.mark.integration
 
 LISTEN = ["nc", "-l", "-p", "80"]
+
+
+@pytest.fixture
+def client(shared: Shared) -> Client:
+    return shared.client
+
+
+@pytest.fixture
+def image(shared: Shared) -> Image:
+    return shared.image
 
 
 async def test_a_user_that_no_file_knows_has_the_group_of_root(client: Client, image: Image) -> None:

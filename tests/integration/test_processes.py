@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from containerd_aio import (
     Client,
-    Container,
     FailedPreconditionError,
     Image,
     NotFoundError,
@@ -24,6 +22,7 @@ from containerd_aio import (
     spec,
     streams,
 )
+from tests.integration.conftest import Shared
 from tests.integration.test_exits import SLEEP, eventually
 
 pytestmark = pytest.mark.integration
@@ -32,16 +31,19 @@ TERMINAL = pipes(stdin=True, terminal=True)
 
 
 @pytest.fixture
-async def container(client: Client, image: Image) -> AsyncIterator[Container]:
-    async with await client.new_container("host", image=image, args=SLEEP) as container:
-        yield container
+def client(shared: Shared) -> Client:
+    return shared.client
 
 
 @pytest.fixture
-async def task(container: Container) -> AsyncIterator[Task]:
-    async with await container.new_task() as task:
-        await task.start()
-        yield task
+def image(shared: Shared) -> Image:
+    return shared.image
+
+
+@pytest.fixture
+def task(shared: Shared) -> Task:
+    """A task to add execs to."""
+    return shared.host
 
 
 async def output_of(process: Process) -> bytes:
@@ -127,12 +129,11 @@ async def test_the_time_of_the_exit_is_after_that_of_the_start(task: Task) -> No
         assert before < status.exited_at < after
 
 
-async def test_the_spec_of_a_task_is_that_of_its_container(
-    client: Client, container: Container, task: Task
-) -> None:
-    loaded = await (await client.load_container("host")).task()
+async def test_the_spec_of_a_task_is_that_of_its_container(client: Client, task: Task) -> None:
+    container = await client.load_container(task.id)
+    loaded = await container.task()
     assert await task.spec() == await container.spec() == await loaded.spec()
-    assert (await task.spec())["process"]["args"] == SLEEP
+    assert (await task.spec())["process"]["args"] == ["sleep", "36000"]
 
 
 async def test_limits_are_changed_while_it_runs_and_seen_in_its_metrics(client: Client, image: Image) -> None:
@@ -199,19 +200,3 @@ async def test_the_wait_of_an_exec_that_has_ended_is_answered_at_once(task: Task
         assert status is not None
         assert status.code == 6
         assert process.wait().result() == status
-
-
-async def test_execs_that_nobody_deleted_go_with_their_task(container: Container, fifo_dir: Path) -> None:
-    """And their FIFOs; what one had written can still be read."""
-    async with await container.new_task() as task:
-        await task.start()
-        speaks = await task.exec("speaks", ["echo", "hi"], stdio=pipes(stdin=True))
-        sleeps = await task.exec("sleeps", SLEEP, stdio=pipes(stdin=True))
-        unborn = await task.exec("unborn", ["true"], stdio=pipes(stdin=True))
-        await sleeps.start()
-        await speaks.start()
-        await speaks.wait()
-    assert list(fifo_dir.iterdir()) == []
-    assert await output_of(speaks) == b"hi\n"
-    assert await output_of(unborn) == b""
-    assert (await sleeps.wait()).code == 137

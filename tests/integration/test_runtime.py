@@ -28,16 +28,27 @@ from containerd_aio import (
 )
 from containerd_aio._api.containerd.services.sandbox import v1 as sandbox_api
 from containerd_aio._api.containerd.types import Sandbox, SandboxRuntime
+from containerd_aio._transport.connection import Connection
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.types import AnyValue, TaskEndpoint
-from tests.integration.conftest import cannot_run
+from tests.integration.conftest import Shared, cannot_run
 from tests.integration.test_exits import SLEEP, shim_of
 
 pytestmark = pytest.mark.integration
 
 RUNC = "containerd.runc.v1.Options"
 STORE = "containerd.services.sandbox.v1.Store/"
+
+
+@pytest.fixture
+def client(shared: Shared) -> Client:
+    return shared.client
+
+
+@pytest.fixture
+def image(shared: Shared) -> Image:
+    return shared.image
 
 
 @pytest.fixture
@@ -191,8 +202,9 @@ async def test_options_that_are_another_runtimes_are_not_changed(client: Client,
 
 
 async def test_a_task_of_a_sandbox_goes_to_the_shim_that_it_is_told(
-    client: Client, image: Image, daemon: PrivateDaemon, services: Services
+    client: Client, image: Image, daemon: PrivateDaemon, connection: Connection
 ) -> None:
+    services = Services.of(connection.caller(client.namespace))
     async with AsyncExitStack() as stack:
         pod = await stack.enter_async_context(await client.new_container("pod", image=image, args=SLEEP))
         first = await stack.enter_async_context(running(pod))

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from containerd_aio import Client, Image, StartFailedError, pipes
+from containerd_aio import Client, Image, NotFoundError, StartFailedError, pipes
 from containerd_aio.events import Event, NamespaceDelete, TaskCreate, TaskDelete, TaskExit, TaskStart
 from containerd_aio.services.events.subscription import Subscription
+from tests.integration.conftest import Shared
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def client(shared: Shared) -> Client:
+    return shared.client
+
+
+@pytest.fixture
+def image(shared: Shared) -> Image:
+    return shared.image
 
 
 async def told_so_far(client: Client, events: Subscription[Event]) -> list[object]:
@@ -59,4 +70,5 @@ async def test_no_exit_is_told_of_a_task_that_could_not_be_made(client: Client, 
                 await container.new_task(stdio=pipes())
         payloads = await told_so_far(client, events)
         assert not any(isinstance(payload, TaskExit | TaskStart) for payload in payloads)
-        assert await client.tasks.list() == []
+        with pytest.raises(NotFoundError):
+            await client.tasks.get("web")
