@@ -40,7 +40,11 @@ Case = tuple[str, Callable[[Subjects], Awaitable[object]], str]
 CREATED: list[Case] = [
     ("pause", lambda on: on.task.pause(), r"task 'web' is created; start\(\) it first$"),
     ("resume", lambda on: on.task.resume(), r"task 'web' is created; start\(\) it first$"),
-    ("checkpoint", lambda on: on.task.checkpoint(), r"task 'web' is created; start\(\) it first$"),
+    (
+        "checkpoint",
+        lambda on: on.task.checkpoint(),
+        "task 'web' cannot be checkpointed: it is created, and only",
+    ),
     ("stop", lambda on: on.task.stop(), r"task 'web' is created; it was not started; delete\(\) it$"),
     (
         "kill of an exec",
@@ -116,7 +120,11 @@ STOPPED: list[Case] = [
         lambda on: on.task.update(spec.resources(pids=9)),
         f"task 'web' is stopped; it has ended: {ENDED}",
     ),
-    ("checkpoint", lambda on: on.task.checkpoint(), f"task 'web' is stopped; it has ended: {ENDED}"),
+    (
+        "checkpoint",
+        lambda on: on.task.checkpoint(),
+        "task 'web' cannot be checkpointed: it is stopped, and only",
+    ),
     ("kill of an exec", lambda on: on.added.kill(), r"exec 'added'.* is created; start\(\) it first"),
     ("resize of an exec", lambda on: on.running.resize(80, 25), "exec 'running'.* is stopped; it has ended$"),
     ("start of an exec", lambda on: on.running.start(), "exec 'running'.* is stopped; it has run, and ended"),
