@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from containerd_aio.types import Mount
 
 
-class NotReadable(Exception):  # noqa: N818 - an answer to rootfs.py, never seen outside of it
+class NotReadable(Exception):  # noqa: N818 - an answer inside of the library, no user sees it
     """The mounts do not say, or do not say enough, where the files are; the message tells why."""
 
 

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec import RootfsUnreadableError, UnreadableRootfs, open_rootfs
-from containerd_aio.spec.rootfs import MAX_FILE_SIZE, MAX_LINKS, trusted_attributes_shown
+from containerd_aio.spec.layered import trusted_attributes_shown
+from containerd_aio.spec.resolution import MAX_LINKS
+from containerd_aio.spec.rootfs import MAX_FILE_SIZE
 from containerd_aio.types import Mount
 
 PASSWD = "/etc/passwd"
