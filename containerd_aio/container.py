@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from anyio.abc import ByteReceiveStream
+
 from containerd_aio._checkpoint.memory import LIVING
 from containerd_aio._checkpoint.origin import origin_of
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
+from containerd_aio._copying import copying
+from containerd_aio._copying.copying import MAX_FILE, CopyIn
+from containerd_aio._copying.opening import Copied
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._opening import open_stdio
 from containerd_aio._process.calls import ProcessCalls
@@ -19,6 +25,7 @@ from containerd_aio._process.loading import load
 from containerd_aio._process.spec import spec_of
 from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
+from containerd_aio._tar.source import ArchiveSource
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio._transport.runc import runc_options, takes_runc_options
 from containerd_aio._transport.typeurl import json_any
@@ -239,6 +246,119 @@ class Container:
             return None
         return task if needed or (await task.status()).state in LIVING else None
 
+    async def copy_in(
+        self,
+        source: ArchiveSource,
+        path: str | os.PathLike[str],
+        *,
+        owner: str | None = None,
+        preserve: bool = False,
+        parents: bool = False,
+        devices: bool = False,
+        max_size: int | None = None,
+    ) -> None:
+        """Copy a local file or directory, or the members of a tar archive, into the container.
+
+        ``source`` is a local path (``str`` or ``Path``), or an archive: bytes, a binary file, or an async iterable
+        of bytes; plain or gzipped. A local path goes where ``docker cp`` puts it: into ``path`` if that is a
+        directory, else it becomes ``path``; ``"directory/."`` means its contents. An archive is unpacked in the
+        directory ``path``.
+
+        ``path`` counts from the container's root, and is followed through the container's links, which never lead
+        out of it. A local file then belongs to root, or with ``preserve`` to its owner here; a tar's members belong
+        to the ids in it; ``owner`` gives all to a user: ``"1000:1000"``, or a name that the container knows. Modes
+        and times are kept. Directories that are there stay as they are. ``parents`` makes those that are missing.
+        ``devices`` takes devices and FIFOs; ``max_size`` bounds the bytes of an archive, unpacked.
+
+        A file is there as a whole or not at all; if this fails or is cancelled, those before it stay.
+
+        :raises InvalidArgumentError: if the archive is damaged, or has a member that leads outside, or lies behind a
+            link of its own
+        :raises NotFoundError: if a directory is missing, or the container
+        :raises FailedPreconditionError: if a file is where a directory is needed, or the filesystem is read-only, or
+            the container's files cannot be reached from here; the message tells why
+        :raises ResourceExhaustedError: if there is no space left
+        :raises OSError: if a local file cannot be read
+        """
+        how = CopyIn(owner=owner, preserve=preserve, parents=parents, devices=devices, max_size=max_size)
+        await copying.copy_in(await self._copied(), source, path, how)
+
+    @asynccontextmanager
+    async def copy_out(self, path: str | os.PathLike[str]) -> AsyncGenerator[ByteReceiveStream]:
+        """Read a file or directory of the container as a tar archive.
+
+        ``async with container.copy_out("/var/log") as archive: async for chunk in archive: ...`` The archive has it
+        under its own name (``log/``), with the container's ids; ``"/var/log/."`` means the contents. What is mounted
+        into the container is in it while the task is there; directories of ``/proc`` and its like are empty. The
+        last name is followed if it is a link, others are kept as links.
+
+        The files are read while the archive is; pause the task for a picture of one moment.
+
+        :raises NotFoundError: if there is no such file, or container
+        :raises FailedPreconditionError: if the container's files cannot be reached from here; while reading, if a
+            file became smaller meanwhile
+        """
+        async with copying.copy_out(await self._copied(), path) as archive:
+            yield archive
+
+    async def copy_out_to(
+        self,
+        path: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        skip_unsafe: bool = False,
+        max_size: int | None = None,
+    ) -> None:
+        """Copy a file or directory of the container to a local path.
+
+        It goes where ``docker cp`` puts it: into ``target`` if that is a directory, else it becomes ``target``;
+        ``"/var/log/."`` means the contents. The container is not trusted: files belong to whom this process runs as,
+        without setuid and without write permission for others, nothing is written outside of ``target``, and no
+        link leads out of the copy. Where there are such links, devices or FIFOs, it is refused, or with
+        ``skip_unsafe`` they are left out; an exact copy is in the archive of `copy_out`. ``max_size`` bounds the
+        bytes that are taken, headers of 512 bytes a file among them.
+
+        If this fails or is cancelled, the files that were complete stay.
+
+        :raises NotFoundError: if there is no such file, or container
+        :raises InvalidArgumentError: if the copy would have a link that leads outside, a device or a FIFO
+        :raises FailedPreconditionError: as `copy_out`
+        :raises ResourceExhaustedError: if it has more than ``max_size`` bytes
+        :raises OSError: if a local file cannot be written
+        """
+        await copying.copy_out_to(
+            await self._copied(), path, target, skip_unsafe=skip_unsafe, max_size=max_size
+        )
+
+    async def read_file(self, path: str | os.PathLike[str], *, max_size: int = MAX_FILE) -> bytes:
+        """Return the content of a file of the container, of ``max_size`` bytes (16 MiB) at most.
+
+        :raises NotFoundError: if there is no such file, or container
+        :raises FailedPreconditionError: if it is no regular file, or cannot be reached from here
+        :raises ResourceExhaustedError: if it is larger
+        """
+        return await copying.read_file(await self._copied(), path, max_size=max_size)
+
+    async def write_file(
+        self,
+        path: str | os.PathLike[str],
+        data: bytes,
+        *,
+        mode: int | None = None,
+        owner: str | None = None,
+        parents: bool = False,
+    ) -> None:
+        """Make a file of the container, or replace the one that is there, as a whole.
+
+        Its mode and owner are those of the file that is there; a new one has 0644 and root. ``owner`` and
+        ``parents`` are as for `copy_in`.
+
+        :raises NotFoundError: if the directory is missing, or the container
+        :raises FailedPreconditionError: as `copy_in`; also if something else than a file is there
+        :raises ResourceExhaustedError: if there is no space left
+        """
+        await copying.write_file(await self._copied(), path, data, mode=mode, owner=owner, parents=parents)
+
     async def delete(self, *, snapshot: bool = True, kill: bool = False) -> None:
         """Remove the container from containerd, and with ``snapshot`` its files.
 
@@ -335,6 +455,9 @@ class Container:
             raise InvalidArgumentError(
                 f"container '{self.id}' is in no sandbox: only there a task endpoint counts"
             )
+
+    async def _copied(self) -> Copied:
+        return Copied(self._session, await self.info(), self.task)
 
     async def _rootfs(self) -> Sequence[Mount]:
         if self._mounts is None:

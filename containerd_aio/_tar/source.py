@@ -27,6 +27,8 @@ PIECE: Final = 1024 * 1024
 
 _INFLATED: Final = 256 * 1024  # decompressing as much takes about a millisecond
 _GZIP = b"\x1f\x8b"
+_TAR: Final = b"ustar"
+_TAR_END: Final = 257 + len(_TAR)
 _REFUSED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zX": "xz",
@@ -42,13 +44,18 @@ class ArchiveBytes:
     ``max_size`` bounds what is taken after decompression: a few MB of gzip can stand for a terabyte.
     """
 
-    def __init__(self, chunks: AsyncIterator[bytes], *, max_size: int) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: AsyncIterable[bytes], *, max_size: int) -> None:
+        self._chunks = _NotEmpty(chunks)
         self._max_size = max_size
         self._taken = 0
         self._piece = memoryview(b"")
         self._gunzip: _Gunzip | None = None
         self._opened = False
+
+    @property
+    def position(self) -> int:
+        """How many bytes were given so far."""
+        return self._taken - len(self._piece)
 
     async def receive(self, max_bytes: int = PIECE) -> bytes:
         """Return up to ``max_bytes``, and ``b""`` at the end.
@@ -97,16 +104,18 @@ class ArchiveBytes:
     async def _open(self) -> None:
         """Look at the first bytes: plain, gzip, or something that is not read here."""
         head = b""
-        while len(head) < 4 and (chunk := await anext(self._chunks, b"")):
+        while len(head) < _TAR_END and (chunk := await anext(self._chunks, b"")):
             head += chunk
         if not head:
             raise InvalidArgumentError("the archive is empty")
+        # A tar begins with the name of a member, and that may begin as anything does.
+        is_tar = head[_TAR_END - len(_TAR) : _TAR_END] == _TAR
         for magic, name in _REFUSED.items():
-            if head.startswith(magic):
+            if head.startswith(magic) and not is_tar:
                 raise InvalidArgumentError(
                     f"the archive is compressed with {name}; give a plain or a gzip one"
                 )
-        if head.startswith(_GZIP):
+        if head.startswith(_GZIP) and not is_tar:
             self._gunzip = _Gunzip(head, self._chunks)
             head = await self._gunzip.receive()
         self._piece = memoryview(head)

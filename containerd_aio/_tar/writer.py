@@ -22,8 +22,28 @@ _TYPES: Final = {
 }
 
 
-def header_of(member: Member) -> bytes:
-    """Return a member's header; ``size`` bytes of content follow, and ``padding_of(size)``."""
+def header_of(member: Member, *, comment: str = "") -> bytes:
+    """Return a member's header; ``size`` bytes of content follow, and ``padding_of(size)``.
+
+    A ``comment`` is a record of its own, which readers pass over.
+    """
+    info = _info(member)
+    # A float, which TarInfo would take as time, does not hold nanoseconds.
+    records = {XATTR + name: text_of(value) for name, value in member.xattrs.items()}
+    if member.mtime_ns < 0 or member.mtime_ns % 10**9:
+        records["mtime"] = _decimal(member.mtime_ns)
+    if comment:
+        records["comment"] = comment
+    info.pax_headers = records
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def gnu_header_of(member: Member) -> bytes:
+    """Return a member's header for tars that know no pax, as busybox's: whole seconds, and no attributes."""
+    return _info(member).tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _info(member: Member) -> tarfile.TarInfo:
     info = tarfile.TarInfo(member.name)
     info.type = _TYPES[member.kind]
     info.size = member.size
@@ -32,12 +52,7 @@ def header_of(member: Member) -> bytes:
     info.uid, info.gid = member.uid, member.gid
     info.devmajor, info.devminor = member.device
     info.mtime = max(0, member.mtime_ns // 10**9)
-    # A float, which TarInfo would take as time, does not hold nanoseconds.
-    records = {XATTR + name: text_of(value) for name, value in member.xattrs.items()}
-    if member.mtime_ns < 0 or member.mtime_ns % 10**9:
-        records["mtime"] = _decimal(member.mtime_ns)
-    info.pax_headers = records
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    return info
 
 
 def padding_of(size: int) -> bytes:

@@ -111,8 +111,11 @@ class Leases:
         id: str | None = None,
         labels: Mapping[str, str] | None = None,
         expires_in: float | None = DAY,
+        sync: bool = False,
     ) -> AsyncGenerator[Lease, None]:
         """Make a lease, hold with it all that the block touches, and delete it when the block ends.
+
+        With ``sync`` a collection runs then, and takes at once what nothing else holds.
 
         Inside of another ``hold()`` on the same connection and namespace the outer lease serves: it is what the
         block gets, the options count for nothing, and nothing is deleted at the inner end. Tasks that the block
@@ -135,10 +138,10 @@ class Leases:
             with lease_scope(self._caller.connection, self._caller.namespace, lease.id):
                 yield lease
         except BaseException as error:
-            if problem := await self._release(lease.id):
+            if problem := await self._release(lease.id, sync=sync):
                 error.add_note(problem)
             raise
-        if problem := await self._release(lease.id):
+        if problem := await self._release(lease.id, sync=sync):
             _log.warning("%s", problem)
 
     async def _make(self, request: api.CreateRequest) -> Lease:
@@ -167,11 +170,11 @@ class Leases:
         )
         return _lease_from(answer.lease)
 
-    async def _release(self, lease_id: str) -> str | None:
+    async def _release(self, lease_id: str, *, sync: bool = False) -> str | None:
         """Delete a lease, come what may; return what went wrong, or ``None``. A lease that is gone is success."""
         problem = "containerd did not answer in time"
         try:
-            if await shielded(lambda: self.delete(lease_id)):
+            if await shielded(lambda: self.delete(lease_id, sync=sync)):
                 return None
         except NotFoundError:
             return None

@@ -63,16 +63,17 @@ def open_rootfs(mounts: Sequence[Mount]) -> Generator[Rootfs, None, None]:
         except NotReadable as error:
             yield UnreadableRootfs(str(error))
         else:
-            yield _LayeredRootfs(tree)
+            yield LayeredRootfs(tree)
 
 
-class _LayeredRootfs:
+class LayeredRootfs:
     """The files of a tree that can be read here."""
 
     def __init__(self, tree: LayeredDirectories) -> None:
         self._tree = tree
 
     def read(self, path: str) -> bytes | None:
+        """Return a file's content, as `Rootfs` says."""
         try:
             names = self._resolved(path)
             node = None if names is None else self._tree.open(names)

@@ -10,8 +10,16 @@ import asyncio
 import gzip
 import hashlib
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -162,6 +170,26 @@ class FakeContent:
             raise ResourceExhaustedError(f"blob {digest} is too large")
         return data
 
+    @asynccontextmanager
+    async def read(
+        self, digest: str, *, offset: int = 0, size: int = 0
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        await self._daemon.step("content.read")
+        data = self._get(digest)[offset : offset + size if size else None]
+
+        async def chunks() -> AsyncGenerator[bytes]:
+            for start in range(0, len(data), 700):
+                await self._daemon.step()
+                yield data[start : start + 700]
+
+        async with aclosing(chunks()) as stream:
+            yield stream
+
+    async def delete(self, digest: str) -> None:
+        await self._daemon.step("content.delete")
+        self._get(digest)
+        del self._daemon.blobs[digest]
+
     async def set_labels(self, digest: str, labels: Mapping[str, str]) -> ContentInfo:
         await self._daemon.step("content.update")
         self._get(digest)
@@ -259,7 +287,7 @@ class FakeLeases:
         self._daemon = daemon
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[Lease]:
+    async def hold(self, *, sync: bool = False) -> AsyncIterator[Lease]:
         outer = _lease.get()
         if outer is not None:
             yield Lease(outer)
@@ -272,11 +300,13 @@ class FakeLeases:
             yield Lease(lease)
         finally:
             _lease.reset(token)
-            await shielded(partial(self._release, lease))
+            await shielded(partial(self._release, lease, sync))
 
-    async def _release(self, lease: str) -> None:
+    async def _release(self, lease: str, sync: bool) -> None:
         await self._daemon.step("leases.delete")
         del self._daemon.held[lease]
+        if sync:
+            self._daemon.collect()
 
     async def add_resource(self, lease_id: str, resource: LeaseResource) -> None:
         await self._daemon.step("leases.add_resource")
@@ -328,8 +358,19 @@ class FakeSnapshotter:
 
 
 class FakeDiff:
+    """Applies layers to nowhere; the difference of anything to nothing is ``packed``."""
+
     def __init__(self, daemon: FakeDaemon) -> None:
         self._daemon = daemon
+        self.packed = b""
+
+    async def diff(
+        self, left: Sequence[Mount], right: Sequence[Mount], *, media_type: str, ref: str
+    ) -> Descriptor:
+        assert not left
+        assert right
+        digest = await self._daemon.content.write_blob(ref, self.packed)
+        return Descriptor(media_type, digest, len(self.packed))
 
     async def apply(self, descriptor: Descriptor, mounts: Sequence[Mount]) -> Descriptor:
         await self._daemon.step("diff.apply")

@@ -1,0 +1,159 @@
+"""What of an archive is taken: into a container, and onto this host, where the container is not trusted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeAlias
+
+from containerd_aio._copying.landing import Names, names_of
+from containerd_aio._copying.owners import Owners
+from containerd_aio._copying.packing import travels
+from containerd_aio._tar.member import Kind, Member
+from containerd_aio._tar.reader import TarReader
+from containerd_aio._tar.source import ArchiveBytes
+from containerd_aio.errors import InvalidArgumentError
+
+Batch: TypeAlias = list[Member | bytes]
+"""Members of an archive, each followed by the pieces of its content."""
+
+_BATCH_SIZE: Final = 1024 * 1024
+_MEMBER_WEIGHT: Final = 4096
+_SPECIAL: Final = {
+    Kind.CHARACTER_DEVICE: "a device",
+    Kind.BLOCK_DEVICE: "a device",
+    Kind.FIFO: "a FIFO",
+}
+
+
+class Check(Protocol):
+    """Decides over a member."""
+
+    def __call__(self, member: Member, /) -> Member | None:
+        """Return the member as it is to be written, ``None`` if it is left out.
+
+        :raises InvalidArgumentError: if the archive must not have it
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class IntoContainer:
+    """Takes members for a container, below the names ``prefix``.
+
+    They belong to ``owner``, or to whom the archive says; ``owners`` tells the host's ids. With ``special``, devices
+    and FIFOs are taken too.
+    """
+
+    prefix: Names = ()
+    owner: tuple[int, int] | None = None
+    owners: Owners = field(default_factory=Owners)
+    special: bool = False
+
+    def __call__(self, member: Member, /) -> Member | None:
+        """Return the member as it is on the host; the directory that all is copied to is left out."""
+        if member.kind in _SPECIAL and not self.special:
+            raise _refused(member, f"is {_SPECIAL[member.kind]}; devices=True takes devices and FIFOs too")
+        names = (*self.prefix, *_names(member))
+        if not names:
+            return None
+        uid, gid = self.owner or (member.uid, member.gid)
+        return replace(
+            member,
+            name="/".join(names),
+            target=self._target(member),
+            uid=self.owners.uids.to_host(uid),
+            gid=self.owners.gids.to_host(gid),
+            xattrs={name: value for name, value in member.xattrs.items() if travels(name)},
+        )
+
+    def _target(self, member: Member) -> str:
+        if member.kind is not Kind.HARDLINK:
+            return member.target
+        about = f"the target of the archive's hard link {member.name!r}"
+        return "/".join((*self.prefix, *names_of(member.target, about=about)))
+
+
+@dataclass(frozen=True, slots=True)
+class OntoHost:
+    """Takes members for a directory of this host, as ``tarfile``'s filter ``data`` does, and links more strictly.
+
+    The copy is what the archive has below its first ``depth`` names; no link leads out of it.
+    """
+
+    depth: int
+    skip_unsafe: bool = False
+
+    def __call__(self, member: Member, /) -> Member | None:
+        """Return the member with permissions that are harmless here; owners and attributes count for nothing."""
+        names = _names(member)
+        if not names:
+            return None
+        if (problem := self._problem(member, names)) is not None:
+            if self.skip_unsafe:
+                return None
+            raise _refused(member, f"{problem}; skip_unsafe=True leaves such members out")
+        mode = member.mode & 0o755 | 0o600
+        if member.kind is Kind.DIRECTORY:
+            mode |= 0o700
+        elif not mode & 0o100:
+            mode &= ~0o011
+        return replace(member, mode=mode, xattrs={})
+
+    def _problem(self, member: Member, names: Names) -> str | None:
+        if member.kind in _SPECIAL:
+            return f"is {_SPECIAL[member.kind]}"
+        if member.kind is Kind.SYMLINK and not self._stays_inside(member.target, len(names) - 1 - self.depth):
+            return f"is a link that leads outside of the copy, to {member.target!r}"
+        return None
+
+    def _stays_inside(self, target: str, steps_to_top: int) -> bool:
+        # Up first, over directories that are none but directories, and then only down: a ".." behind a name
+        # could start from wherever a link of that name leads.
+        names = [name for name in target.split("/") if name not in ("", ".")]
+        ups = next((at for at, name in enumerate(names) if name != ".."), len(names))
+        return not target.startswith("/") and ".." not in names[ups:] and ups <= steps_to_top
+
+
+def archive_of(chunks: AsyncIterator[bytes], *, max_size: int | None = None) -> TarReader:
+    """Return the members of an archive that comes in pieces, plain or with gzip, however many they are.
+
+    Reading fails with `InvalidArgumentError` beyond ``max_size`` bytes.
+    """
+    size = sys.maxsize if max_size is None else max_size
+    return TarReader(ArchiveBytes(chunks, max_size=size), max_members=sys.maxsize)
+
+
+async def batches(archive: TarReader, check: Check) -> AsyncGenerator[Batch]:
+    """Read an archive, and give the members that are taken in handy portions."""
+    batch: Batch = []
+    weight = 0
+    async for item in _items(archive, check):
+        batch.append(item)
+        weight += _MEMBER_WEIGHT if isinstance(item, Member) else len(item)
+        if weight >= _BATCH_SIZE:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
+
+
+async def _items(archive: TarReader, check: Check) -> AsyncGenerator[Member | bytes]:
+    while (found := await archive.next_member()) is not None:
+        member = check(found)
+        if member is None:
+            continue
+        yield member
+        while member.kind is Kind.FILE and (piece := await archive.read()):
+            yield piece
+
+
+def _names(member: Member) -> Names:
+    names = names_of(member.name, about=f"the archive's member {member.name!r}")
+    if not names and member.kind is not Kind.DIRECTORY:
+        raise _refused(member, "has the name of the directory that it is copied to")
+    return names
+
+
+def _refused(member: Member, text: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"the archive's member {member.name!r} {text}")

@@ -1,0 +1,77 @@
+"""A container's files, reached as files of this host."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+
+from containerd_aio._copying.checks import Batch
+from containerd_aio._copying.directory import DirectoryWriter
+from containerd_aio._copying.files import Located, place_of
+from containerd_aio._copying.landing import Names, look_into
+from containerd_aio._copying.layer import LayerWriter
+from containerd_aio._copying.owners import Owners
+from containerd_aio._copying.packing import Packing, Tree
+from containerd_aio._copying.snapshot import Snapshot
+from containerd_aio._copying.worker import Worker
+
+
+class HostFiles:
+    """The files of one container, held open in ``worker``.
+
+    They are written to below ``target``: a directory that shows them all, or the snapshot, where nothing has it
+    mounted. At the places that are ``hidden`` the container has other files than the tree shows.
+    """
+
+    def __init__(
+        self,
+        container_id: str,
+        worker: Worker,
+        tree: Tree,
+        target: int | Snapshot,
+        *,
+        hidden: frozenset[Names] = frozenset(),
+    ) -> None:
+        self.container_id = container_id
+        self._worker = worker
+        self._tree = tree
+        self._look = look_into(tree.directories)
+        self._target = target
+        self._hidden = hidden
+
+    @property
+    def owners(self) -> Owners:
+        """The host's ids of the container's users."""
+        return self._tree.owners
+
+    async def locate(self, path: str) -> Located:
+        """Follow a path, as `Files` says."""
+        return await self._worker.run(partial(self._locate, path))
+
+    async def pieces(self, names: Names, prefix: str) -> AsyncGenerator[bytes]:
+        """Read an archive, as `Files` says."""
+        packing = Packing(self._tree, names, prefix)
+        self._worker.held.callback(packing.close)
+        while piece := await self._worker.run(packing.next):
+            yield piece
+
+    async def write(self, base: Names, members: AsyncIterator[Batch]) -> None:
+        """Write members, as `Files` says."""
+        if isinstance(self._target, Snapshot):
+            layer = LayerWriter(self._look, base, self._tree.named, hidden=self._hidden)
+            await self._target.write(layer, members, self._worker)
+            return
+        writer = DirectoryWriter(self._target, base, self._tree.named)
+        self._worker.held.callback(writer.close)
+        async for batch in members:
+            await self._worker.run(partial(writer.take, batch))
+        await self._worker.run(writer.finish)
+
+    def _locate(self, path: str) -> Located:
+        with self._tree.named(path):
+            place = place_of(self._look, path, self._hidden)
+            node = None if place.missing else self._tree.directories.open(place.names)
+            if node is None:
+                return Located(place, None)
+            with node:
+                return Located(place, self._tree.member(node, path))

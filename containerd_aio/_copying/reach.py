@@ -1,0 +1,93 @@
+"""Where the files of a container are on its host, now.
+
+While its task is there, they are what its init sees: ``/proc/PID/root``, with all that is mounted into it. When the
+task has ended and is not deleted, its overlay is mounted still, and may be written to only there; without a task it
+lies in layers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from containerd_aio._copying.mount_table import (
+    MountEntry,
+    is_rootfs,
+    mounted_overlays,
+    parse_mount_table,
+    pseudo_devices,
+)
+from containerd_aio._copying.owners import Owners, owners_of_process
+from containerd_aio.spec.layered import LayeredDirectories
+from containerd_aio.types import Mount
+
+_HOLD: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class UnreachableError(Exception):
+    """The files cannot be reached in this way; the message tells why. No user sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The root of a container's process: a directory that shows all files of the container."""
+
+    descriptor: int
+    owners: Owners
+    pseudo: frozenset[int]
+
+    @property
+    def directories(self) -> LayeredDirectories:
+        """Return it to be read."""
+        return LayeredDirectories([self.descriptor])
+
+
+def root_of_process(held: ExitStack, pid: int, mounts: Sequence[Mount]) -> Root:
+    """Hold what a container's process has as its root.
+
+    :raises UnreachableError: if it cannot be seen, or is not certainly the container's, whose snapshot has ``mounts``
+    """
+    try:
+        # Everything is taken from one directory of /proc, which stays that of one process: its pid may be another's
+        # any time.
+        process = os.open(f"/proc/{pid}", _HOLD)
+        held.callback(os.close, process)
+        root = os.open("root", _HOLD, dir_fd=process)
+        held.callback(os.close, root)
+        table = parse_mount_table(_content(process, "mountinfo"))
+        owners = owners_of_process(
+            _content(process, "uid_map").decode(), _content(process, "gid_map").decode()
+        )
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise UnreachableError(f"its process {pid} is not to be seen here") from error
+    except PermissionError as error:
+        raise UnreachableError(f"this process may not look into its process {pid}; it takes root") from error
+    if not is_rootfs(root, table, mounts):
+        raise UnreachableError(f"process {pid} has a root that is not the container's")
+    return Root(root, owners, pseudo_devices(table))
+
+
+def mounted_root(held: ExitStack, mounts: Sequence[Mount]) -> int | None:
+    """Hold the overlay of a container where it is mounted on this host, ``None`` if it is not to be found."""
+    for entry in mounted_overlays(_own_table(), mounts):
+        try:
+            root = os.open(entry.point, _HOLD)
+        except OSError:
+            continue  # hidden, unmounted since
+        held.callback(os.close, root)
+        if os.fstat(root).st_dev == entry.device:
+            return root
+    return None
+
+
+def _own_table() -> list[MountEntry]:
+    with open("/proc/self/mountinfo", "rb") as file:
+        return parse_mount_table(file.read())
+
+
+def _content(directory: int, name: str) -> bytes:
+    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory), "rb") as file:
+        return file.read()

@@ -1,0 +1,182 @@
+"""What of an archive is taken, into a container and onto this host."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from containerd_aio import InvalidArgumentError
+from containerd_aio._copying.checks import Batch, IntoContainer, OntoHost, archive_of, batches
+from containerd_aio._copying.owners import IdMap, IdRange, Owners
+from containerd_aio._tar.member import Kind, Member
+from tests.copying.trees import directory, hard_link, link, tar_of
+
+FILE = Member("a/b", Kind.FILE, size=3, mode=0o4755, uid=1, gid=2, mtime_ns=5, xattrs={"user.x": b"1"})
+
+
+def test_a_member_is_taken_into_a_container_as_it_is() -> None:
+    assert IntoContainer()(FILE) == FILE
+    assert IntoContainer(owner=(7, 8))(FILE) == replace(FILE, uid=7, gid=8)
+    assert IntoContainer()(Member("./", Kind.DIRECTORY)) is None
+
+
+def test_it_may_go_below_a_prefix() -> None:
+    below = IntoContainer(("x", "y"))
+    assert below(FILE) == replace(FILE, name="x/y/a/b")
+    assert below(Member("/a//b", Kind.HARDLINK, target="./a/c")) == Member(
+        "x/y/a/b", Kind.HARDLINK, target="x/y/a/c"
+    )
+    assert below(Member("l", Kind.SYMLINK, target="../m")) == Member("x/y/l", Kind.SYMLINK, target="../m")
+    assert below(Member("./", Kind.DIRECTORY)) == Member("x/y", Kind.DIRECTORY)
+
+
+def test_it_gets_the_ids_of_the_host() -> None:
+    owners = Owners(IdMap((IdRange(0, 1000, 10),)), IdMap((IdRange(0, 2000, 10),)))
+    taken = IntoContainer(owners=owners)(FILE)
+    assert taken is not None
+    assert (taken.uid, taken.gid) == (1001, 2002)
+    with pytest.raises(InvalidArgumentError, match="no id 10"):
+        IntoContainer(owner=(10, 0), owners=owners)(FILE)
+
+
+def test_attributes_that_do_not_travel_are_left_out() -> None:
+    given = {
+        "user.x": b"1",
+        "security.capability": b"2",
+        "user.overlay.opaque": b"y",
+        "trusted.overlay.opaque": b"y",
+        "system.posix_acl_access": b"3",
+    }
+    taken = IntoContainer()(replace(FILE, xattrs=given))
+    assert taken is not None
+    assert taken.xattrs == {"user.x": b"1", "security.capability": b"2"}
+
+
+@pytest.mark.parametrize("kind", [Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE, Kind.FIFO])
+def test_devices_are_taken_when_asked_for(kind: Kind) -> None:
+    special = Member("d", kind, device=(1, 3))
+    with pytest.raises(InvalidArgumentError, match=r"'d' is a (device|FIFO); devices=True takes"):
+        IntoContainer()(special)
+    assert IntoContainer(special=True)(special) == special
+    with pytest.raises(InvalidArgumentError, match="skip_unsafe=True leaves such members out"):
+        OntoHost(0)(special)
+    assert OntoHost(0, skip_unsafe=True)(special) is None
+
+
+@pytest.mark.parametrize("check", [IntoContainer(), OntoHost(0)])
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (Member("../x", Kind.FILE), "leads outside"),
+        (Member("a/../../x", Kind.DIRECTORY), "leads outside"),
+        (Member(".", Kind.FILE), "has the name of the directory that it is copied to"),
+        (Member("/", Kind.SYMLINK, target="x"), "has the name of the directory"),
+    ],
+)
+def test_names_that_no_member_may_have_are_refused(
+    check: IntoContainer | OntoHost, member: Member, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        check(member)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "taken"),
+    [
+        (0o6777, Kind.FILE, 0o755),
+        (0o666, Kind.FILE, 0o644),
+        (0o000, Kind.FILE, 0o600),
+        (0o011, Kind.FILE, 0o600),
+        (0o711, Kind.FILE, 0o711),
+        (0o1777, Kind.DIRECTORY, 0o755),
+        (0o000, Kind.DIRECTORY, 0o700),
+        (0o555, Kind.DIRECTORY, 0o755),
+    ],
+)
+def test_permissions_on_this_host_are_harmless(mode: int, kind: Kind, taken: int) -> None:
+    found = OntoHost(0)(Member("a", kind, mode=mode, xattrs={"user.x": b""}))
+    assert found is not None
+    assert found.mode == taken
+    assert found.xattrs == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("l", "x"),
+        ("l", "./x/y"),
+        ("d/l", "../x"),
+        ("d/e/l", "../../x"),
+        ("d/l", "."),
+        ("d/l", ".."),
+        ("l", "x//y/"),
+    ],
+)
+def test_links_within_the_copy_are_taken(name: str, target: str) -> None:
+    for depth, prefix in ((0, ""), (1, "top/")):
+        member = Member(prefix + name, Kind.SYMLINK, target=target)
+        found = OntoHost(depth)(member)
+        assert found is not None
+        assert found.target == target
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("l", "/etc/passwd"),
+        ("l", ".."),
+        ("l", "../x"),
+        ("d/l", "../../x"),
+        ("d/l", "x/../../.."),
+        ("d/l", "x/.."),  # where that leads depends on what x is
+        ("d/l", "../x/../.."),
+    ],
+)
+def test_links_that_may_lead_outside_are_refused(name: str, target: str) -> None:
+    for depth, prefix in ((0, ""), (1, "top/")):
+        member = Member(prefix + name, Kind.SYMLINK, target=target)
+        with pytest.raises(InvalidArgumentError, match="a link that leads outside of the copy"):
+            OntoHost(depth)(member)
+        assert OntoHost(depth, skip_unsafe=True)(member) is None
+
+
+async def batched(data: bytes, check: IntoContainer) -> list[Batch]:
+    async def chunks() -> AsyncGenerator[bytes]:
+        for start in range(0, len(data), 100_000):
+            yield data[start : start + 100_000]
+
+    async with contextlib.aclosing(chunks()) as source:
+        return [batch async for batch in batches(archive_of(source), check)]
+
+
+async def test_members_come_in_portions_of_some_size() -> None:
+    data = tar_of([("big", bytes(3 << 20)), *((f"f{number}", b"x") for number in range(600))])
+    found = await batched(data, IntoContainer())
+    assert len(found) > 4
+    weights = [sum(4096 if isinstance(item, Member) else len(item) for item in batch) for batch in found]
+    assert max(weights) < 2 << 20
+    items = [item for batch in found for item in batch]
+    assert [item.name for item in items if isinstance(item, Member)] == [
+        "big",
+        *(f"f{n}" for n in range(600)),
+    ]
+    assert sum(len(item) for item in items if isinstance(item, bytes)) == (3 << 20) + 600
+
+
+async def test_what_is_left_out_is_left_out_with_its_content() -> None:
+    data = tar_of([directory("./"), ("a", b"1"), link("l", "a"), hard_link("h", "a")])
+    [batch] = await batched(data, IntoContainer())
+    assert [item if isinstance(item, bytes) else item.name for item in batch] == ["a", b"1", "l", "h"]
+
+
+async def test_an_archive_may_have_a_bound() -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield tar_of([("a", bytes(5000))])
+
+    async with contextlib.aclosing(chunks()) as source:
+        archive = archive_of(source, max_size=4000)
+        with pytest.raises(InvalidArgumentError, match="more than 4000 bytes"):
+            await archive.next_member()

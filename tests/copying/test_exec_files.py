@@ -1,0 +1,93 @@
+"""A container's files through a tar of its own; on the real one tests/integration/test_copying.py does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from containerd_aio import Client, Container, FailedPreconditionError, NotFoundError
+from containerd_aio.testing import FakeContainerd
+from tests.copying.trees import Given, directory, from_tar, hard_link, tar_of
+
+IMAGE = "docker.io/library/fake:latest"
+READ = ["tar", "-c", "-f", "-", "-C"]
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeContainerd]:
+    async with FakeContainerd() as fake:
+        fake.script(["tar"], code=2, stderr=b"tar: no such thing\n")
+        yield fake
+
+
+@pytest.fixture
+async def container(fake: FakeContainerd, tmp_path: Path) -> AsyncIterator[Container]:
+    """One whose process is not to be seen: the fake's pids are no pids of this machine."""
+    async with (
+        Client(fake.address, fifo_dir=tmp_path) as client,
+        await client.new_container("web", image=IMAGE, args=["serve"]) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        yield container
+
+
+def answer(fake: FakeContainerd, where: str, what: str, members: Sequence[Given], **options: object) -> None:
+    fake.script([*READ, where, what], stdout=tar_of(members), **options)  # type: ignore[arg-type]
+
+
+async def test_a_file_is_read(fake: FakeContainerd, container: Container) -> None:
+    answer(fake, "/etc", "./motd", [("./motd", b"hello")])
+    assert await container.read_file("/etc/motd") == b"hello"
+
+
+async def test_a_directory_gets_its_name(fake: FakeContainerd, container: Container) -> None:
+    members: list[Given] = [directory("./"), ("./a", b"1"), hard_link("./b", "./a")]
+    answer(fake, "/srv", ".", members)
+    async with container.copy_out("/srv") as archive:
+        found = from_tar(b"".join([chunk async for chunk in archive]))
+    assert list(found) == ["srv", "srv/a", "srv/b"]
+    assert found["srv/b"].same_as == "srv/a"
+
+
+async def test_what_is_not_there_is_not_found(fake: FakeContainerd, container: Container) -> None:
+    answer(fake, "/", ".", [directory("./")])
+    with pytest.raises(NotFoundError, match="'/none/at/all' in container 'web' is not there"):
+        await container.read_file("/none/at/all")
+    with pytest.raises(NotFoundError, match="is not there"):
+        await container.read_file("/none/../x")
+
+
+async def test_a_tar_that_fails_in_the_end_is_heard(fake: FakeContainerd, container: Container) -> None:
+    answer(
+        fake, "/etc", "./motd", [("./motd", b"hello")], code=1, stderr=b"tar: motd: changed as we read it\n"
+    )
+    with pytest.raises(
+        FailedPreconditionError, match="tar in container 'web' failed: tar: motd: changed as we read"
+    ):
+        await container.read_file("/etc/motd")
+
+
+async def test_one_that_is_killed_half_way_is_heard(fake: FakeContainerd, container: Container) -> None:
+    whole = tar_of([("./motd", bytes(5000))])
+    fake.script([*READ, "/etc", "./motd"], stdout=whole[:2000], code=137)
+    with pytest.raises(FailedPreconditionError, match="tar in container 'web' failed: ended with code 137"):
+        await container.read_file("/etc/motd")
+
+
+async def test_one_that_refuses_what_it_gets_is_heard(fake: FakeContainerd, container: Container) -> None:
+    answer(fake, "/srv", ".", [directory("./")])
+    fake.script(["tar", "-x"], code=2, stderr=b"tar: short read\n")
+    with pytest.raises(FailedPreconditionError, match="tar: short read"):
+        await container.copy_in(tar_of([("x", bytes(1 << 20))]), "/srv")
+
+
+async def test_a_container_without_a_tar_says_so(fake: FakeContainerd, container: Container) -> None:
+    fake.script(["tar"], fails='exec: "tar": executable file not found in $PATH')
+    with pytest.raises(
+        FailedPreconditionError,
+        match=r"'web' cannot be reached from here: its process \d+ is not to be seen here; nor has it a tar .*not found",
+    ):
+        await container.read_file("/etc/motd")
