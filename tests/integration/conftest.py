@@ -211,6 +211,7 @@ class Shared:
     client: Client
     image: Image
     host: Task
+    fifo_dir: str
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +229,7 @@ async def shared(daemon: PrivateDaemon, archive: bytes) -> AsyncIterator[Shared]
                 await container.new_task() as host,
             ):
                 await host.start()
-                yield Shared(client, image, host)
+                yield Shared(client, image, host, fifo_dir)
         left = left_in_namespace(daemon.address, namespace, daemon.snapshotter)
         left += [f"FIFO {path}" for path in Path(fifo_dir).glob("**/*")]
         left = left or remove_namespace(daemon.address, namespace)

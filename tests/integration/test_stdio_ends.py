@@ -58,10 +58,10 @@ def digest_of(data: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("slowly", [False, True], ids=["as it comes", "slowly"])
-async def test_32_mib_are_complete_16_on_each_stream_at_once(
+async def test_64_mib_are_complete_32_on_each_stream_at_once(
     shared: Shared, numbered: bytes, slowly: bool
 ) -> None:
-    script = "cat /tmp/numbered & cat /tmp/numbered >&2; wait"
+    script = "(cat /tmp/numbered /tmp/numbered) & cat /tmp/numbered /tmp/numbered >&2; wait"
     async with await shared.host.exec("both", ["sh", "-c", script], stdio=pipes()) as process:
         await process.start()
         got: dict[str, tuple[int, str]] = {}
@@ -74,7 +74,7 @@ async def test_32_mib_are_complete_16_on_each_stream_at_once(
             group.start_soon(read, "stderr", process.stderr)
         assert await ended(process) == 0
         await process.delete()
-        assert got == dict.fromkeys(("stdout", "stderr"), digest_of(numbered))
+        assert got == dict.fromkeys(("stdout", "stderr"), digest_of(numbered * 2))
         assert process.stdio.complete
 
 
@@ -125,6 +125,16 @@ async def test_a_reader_that_stops_holds_the_process_up_and_whoever_waits_is_tol
         assert await digest(process.stdout) == digest_of(numbered)
         with anyio.fail_after(20):
             assert (await exited).code == 0
+
+
+async def test_leaving_the_block_of_a_process_that_nobody_reads_takes_no_time(shared: Shared) -> None:
+    with anyio.fail_after(10):
+        async with await shared.host.exec("yes", ["yes"], stdio=pipes()) as process:
+            await process.start()
+            await anyio.wait_all_tasks_blocked()
+    kept = await whole(process.stdout)
+    assert set(kept[:-1].split(b"\n")) == {b"y"}, "what was written before it was killed"
+    assert len(kept) <= KEPT_BYTES
 
 
 async def test_closing_a_stream_lets_the_process_end(shared: Shared, numbered: bytes) -> None:
