@@ -160,6 +160,18 @@ async def test_a_terminal_that_is_not_typed_into_leaves_ctrl_c_to_the_client(
         assert await terminal.ends(command) == 130
 
 
+async def test_lines_are_typed_into_a_process_without_a_terminal_until_ctrl_d(
+    terminal: Terminal, image: Image, env: dict[str, str]
+) -> None:
+    with terminal.command("run", "-i", image.name, "sh", "-c", "echo up; cat; exit 5", env=env) as command:
+        await terminal.shows(b"up\r\n")
+        assert not terminal.is_raw
+        await terminal.types(b"one\n")
+        await terminal.shows(b"one\r\none\r\n")  # as typed, and what cat makes of it
+        await terminal.types(b"\x04")
+        assert await terminal.ends(command) == 5
+
+
 async def test_top_draws_a_table_until_ctrl_c(
     terminal: Terminal, client: Client, image: Image, env: dict[str, str]
 ) -> None:
