@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import anyio
 
@@ -23,7 +24,8 @@ from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
 from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.client import Client
-from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.container import Container
+from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError
 from containerd_aio.image import Image
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.stdio import log_file, pipes
@@ -58,12 +60,7 @@ async def _run_to_the_end(client: Client, order: Order, grace: float, signals: S
         add_to_log_file(order.log)
         stdio = log_file(order.log)
     async with (
-        await client.new_container(
-            order.container_id(),
-            image=await _image(client, order.image),
-            args=order.args,
-            options=order.options(),
-        ) as container,
+        await _new_container(client, order, order.container_id()) as container,
         await container.new_task(stdio=stdio) as task,
     ):
         return await run_to_the_end(task, signals, grace=grace, raw=order.is_session)
@@ -77,13 +74,7 @@ async def _started(client: Client, order: Order) -> str:
     id = order.container_id()
     path = None if order.is_session else order.log or default_log_file(client.namespace, id)
     async with AsyncExitStack() as undo:
-        container = await client.new_container(
-            id,
-            image=await _image(client, order.image),
-            args=order.args,
-            options=order.options(),
-            labels={} if path is None else {LOG_FILE_LABEL: str(path)},
-        )
+        container = await _new_container(client, order, id, log=path)
         await undo.enter_async_context(container)
         if path is None:
             stdio = pipes(stdin=True, terminal=True)
@@ -99,6 +90,25 @@ async def _started(client: Client, order: Order) -> str:
         await task.stdio.aclose(unlink=False)
         undo.pop_all()
     return id
+
+
+async def _new_container(client: Client, order: Order, id: str, *, log: Path | None = None) -> Container:
+    try:
+        return await client.new_container(
+            id,
+            image=await _image(client, order.image),
+            args=order.args,
+            options=order.options(),
+            labels={} if log is None else {LOG_FILE_LABEL: str(log)},
+        )
+    except AlreadyExistsError as error:
+        raise AlreadyExistsError(
+            f"there is a container '{id}' in namespace '{client.namespace}': `rm {id}` removes it, --id takes "
+            "another id",
+            method=error.method,
+            subject=error.subject,
+            server_message=error.server_message,
+        ) from error
 
 
 @asynccontextmanager

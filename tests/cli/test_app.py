@@ -15,6 +15,7 @@ COMMANDS = [
     "run",
     "exec",
     "attach",
+    "cp",
     "ps",
     "logs",
     "top",

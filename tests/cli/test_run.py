@@ -91,7 +91,7 @@ async def test_the_log_of_a_container_that_is_there_is_left_alone(logs: Path) ->
         await run(fake, order)
         [log] = logs.rglob("*.log")
         log.write_text("kept")
-        with pytest.raises(AlreadyExistsError):
+        with pytest.raises(AlreadyExistsError, match="`rm web` removes it, --id takes another id"):
             await run(fake, order)
         assert log.read_text() == "kept"
 

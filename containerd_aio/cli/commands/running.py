@@ -1,4 +1,4 @@
-"""Processes connected with this terminal, or left to themselves: ``run``, ``exec``, ``attach``."""
+"""Processes connected with this terminal, or left to themselves, and their files: ``run exec attach cp``."""
 
 from __future__ import annotations
 
@@ -224,3 +224,48 @@ def attach(
         detach_keys=detach_keys,
     )
     finish(work, failed=NOT_RUN)
+
+
+@app.command(
+    epilog=examples("cp web:/etc/passwd .", "cp ./www/. web:/srv/www", "cp web:/var/log - > log.tar")
+)
+def cp(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="CONTAINER:/path, a path, or - for a tar on stdin.", show_default=False
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A path, CONTAINER:/path, or - for a tar on stdout.", show_default=False
+        ),
+    ],
+    preserve: Annotated[
+        bool,
+        typer.Option("--preserve", "-p", help="Keep owners of what is copied in; else it is root's."),
+    ] = False,
+    skip_unsafe: Annotated[
+        bool,
+        typer.Option("--skip-unsafe", help="Leave out links that lead outside, devices and FIFOs."),
+    ] = False,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Copy files into a container, or out of it.
+
+    The container may run or not. A directory that is there takes the source into it; SOURCE/. copies its contents.
+    What is copied out is refused where a link would lead outside of the copy; the tar on stdout has all as it is.
+    """
+    from containerd_aio.cli.cp import copy_files
+
+    work = copy_files(
+        source,
+        target,
+        address=address,
+        namespace=namespace,
+        preserve=preserve,
+        skip_unsafe=skip_unsafe,
+    )
+    finish(work)
