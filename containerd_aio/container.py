@@ -137,7 +137,8 @@ class Container:
         With ``checkpoint``, the processes go on from there when it is started, and the pid is known only then:
         from the memory in an image that ``checkpoint()`` made, or from the directory (a ``Path`` on containerd's
         host) that ``checkpoint_to()`` wrote. Their files must be as they were: use ``client.restore()``, or the
-        container of old. Root's own tool restores what a checkpoint says, so take one only from whom you trust.
+        container of old. What was piped is connected to ``stdio``; what was ``/dev/null`` stays so. CRIU does as
+        root what a memory says, so take one only from whom you trust.
 
         :raises StartFailedError: if the runtime cannot make the process; the message has its reason
         :raises AlreadyExistsError: if the container has a task

@@ -243,7 +243,8 @@ class Task(Process):
         ``client.restore()`` makes a container from it, and ``container.new_task(checkpoint=image)`` its processes,
         which go on from where they were. It needs CRIU where containerd is: ``client.checkpoint_support()`` tells.
         Without ``ref`` the name is a new one, ``containerd.io/checkpoint/<id>:<time>``. The task is frozen
-        meanwhile, and afterwards in the state that it was in, or dead with ``CheckpointOptions(exit=True)``.
+        meanwhile, and afterwards in the state that it was in, or dead with ``CheckpointOptions(exit=True)``. Its execs
+        are not in it.
 
         If it fails or is cancelled, there is no image, and the task is as it was. CRIU is given 15 s to come to its
         end; a task that has ended by then, by ``exit``, has its image all the same.

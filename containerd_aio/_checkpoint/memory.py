@@ -80,9 +80,9 @@ async def _is_stored(session: Session, part: Descriptor) -> bool:
 
 def _failed(session: Session, name: str, error: UnknownError) -> CheckpointFailedError:
     told = with_criu_reasons(error, local=session.fifo_dir is not None)
-    reason = told.server_message.removesuffix(": unknown")
+    hint = "; client.checkpoint_support() tells whether it can be here" if told is error else ""
     return CheckpointFailedError(
-        f"{name} could not be checkpointed: {reason} (client.checkpoint_support() tells whether it can be here)",
+        f"{name} could not be checkpointed: {told.server_message.removesuffix(': unknown')}{hint}",
         method=error.method,
         subject=error.subject,
         server_message=error.server_message,

@@ -82,6 +82,7 @@ async def _of_image(session: Session, image: Image) -> Origin:
         raise InvalidArgumentError(
             f"{about} is a checkpoint without memory: start its container from the beginning"
         )
+    await content.info(checkpoint.memory.digest)  # containerd would say that it is gone, but without a class
     terminal = None
     if checkpoint.config is not None:
         spec = await read_spec(content, checkpoint.config, about=about)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from containerd_aio.cli.commands import daemon, images, running, tasks
+from containerd_aio.cli.commands import checkpoints, daemon, images, running, tasks
 
 
 def _show_version(asked: bool) -> None:
@@ -40,5 +40,5 @@ def main(
     """Run containers on containerd, and watch what happens there."""
 
 
-for group in (running, tasks, images, daemon):
+for group in (running, tasks, checkpoints, images, daemon):
     app.add_typer(group.app)

@@ -22,7 +22,7 @@ from containerd_aio._api.containerd.types import Descriptor
 from containerd_aio._api.google.protobuf import Any
 from containerd_aio._transport.codec import decode, encode
 from containerd_aio.testing._content import stored_blob
-from containerd_aio.testing._statuses import already_exists, not_found, unknown
+from containerd_aio.testing._statuses import already_exists, unknown
 from containerd_aio.testing._world import HeldLease, Realm
 
 _MEMORY = "application/vnd.containerd.container.criu.checkpoint.criu.tar"
@@ -57,7 +57,7 @@ def check_memory(realm: Realm, memory: Descriptor) -> None:
     if memory.media_type != _MEMORY:
         raise GRPCError(Status.UNKNOWN, f'unsupported checkpoint type "{memory.media_type}"')
     if memory.digest not in realm.blobs:
-        raise not_found(f"content digest {memory.digest}")
+        raise GRPCError(Status.UNKNOWN, f"content digest {memory.digest}: not found")
 
 
 def store_blob(

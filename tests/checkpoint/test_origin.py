@@ -79,8 +79,10 @@ async def test_a_terminal_that_was_none_is_refused_before_any_call(
 
 
 async def test_a_memory_that_is_gone_is_told(client: Client, container: Container, checkpoint: Image) -> None:
-    await checkpoint.delete(sync=True)
-    with pytest.raises(NotFoundError):
+    memory = (await read_checkpoint(client.content, checkpoint.target, about="it")).memory
+    assert memory is not None
+    await client.content.delete(memory.digest)
+    with pytest.raises(NotFoundError, match=memory.digest):
         await container.new_task(checkpoint=checkpoint)
 
 

@@ -247,8 +247,8 @@ async def test_criu_that_fails_is_told_with_the_way_out(fake: FakeContainerd, ta
         with pytest.raises(CheckpointFailedError) as caught:
             await task.checkpoint()
     assert str(caught.value) == (
-        "task 'web' could not be checkpointed: criu failed: type NOTIFY errno 0"
-        " (client.checkpoint_support() tells whether it can be here)"
+        "task 'web' could not be checkpointed: criu failed: type NOTIFY errno 0;"
+        " client.checkpoint_support() tells whether it can be here"
     )
     assert caught.value.subject == "task 'web'"
 

@@ -25,6 +25,8 @@ COMMANDS = [
     "resume",
     "wait",
     "rm",
+    "checkpoint",
+    "restore",
     "images",
     "import",
     "events",
