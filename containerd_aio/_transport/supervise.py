@@ -55,6 +55,7 @@ class Background:
 
     def cancel(self) -> None:
         """Ask it to end, and do not wait for that; ``aclose()`` does."""
+        self._closing = True
         self._task.cancel()
 
     async def aclose(self) -> None:

@@ -48,6 +48,16 @@ async def test_closing_cancels_it_and_waits_for_its_cleanup() -> None:
     await background.aclose()
 
 
+async def test_it_can_be_asked_to_end_by_a_plain_call(caplog: pytest.LogCaptureFixture) -> None:
+    background = Background.start(anyio.sleep_forever, name="work", crashed=unexpected)
+    await anyio.wait_all_tasks_blocked()
+    background.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert background.done
+    await background.aclose()
+    assert not caplog.records
+
+
 async def test_a_crash_is_logged_once_and_told(caplog: pytest.LogCaptureFixture) -> None:
     told: list[BaseException] = []
 
