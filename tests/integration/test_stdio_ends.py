@@ -131,9 +131,8 @@ async def test_leaving_the_block_of_a_process_that_nobody_reads_takes_no_time(sh
     with anyio.fail_after(10):
         async with await shared.host.exec("yes", ["yes"], stdio=pipes()) as process:
             await process.start()
-            await anyio.wait_all_tasks_blocked()
     kept = await whole(process.stdout)
-    assert set(kept[:-1].split(b"\n")) == {b"y"}, "what was written before it was killed"
+    assert kept.replace(b"y\n", b"") in (b"", b"y"), "what was written before it was killed"
     assert len(kept) <= KEPT_BYTES
 
 
