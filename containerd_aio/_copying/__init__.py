@@ -25,5 +25,6 @@ so nothing can be copied while it runs.
 
 What is copied: names (bytes, also such that are no UTF-8), content, modes, numeric owners, times to the nanosecond,
 links, hard links within the copy, and the attributes ``security.capability`` and ``user.*``; no ACLs, no other
-attributes, no holes of sparse files, no sockets. Through an exec's tar: whole seconds, and no attributes.
+attributes, no holes of sparse files, no sockets. An exec's tar knows whole seconds and no attributes, and what the
+daemon packs has whole seconds.
 """

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
+from anyio.lowlevel import checkpoint
+
 from containerd_aio._copying.landing import Names, names_of
 from containerd_aio._copying.owners import Owners
 from containerd_aio._copying.packing import travels
@@ -140,6 +142,7 @@ async def batches(archive: TarReader, check: Check) -> AsyncGenerator[Batch]:
 
 async def _items(archive: TarReader, check: Check) -> AsyncGenerator[Member | bytes]:
     while (found := await archive.next_member()) is not None:
+        await checkpoint()  # a megabyte in memory may hold a thousand members: others have their turn between
         member = check(found)
         if member is None:
             continue

@@ -14,7 +14,7 @@ from anyio import to_thread
 from anyio.abc import ByteReceiveStream
 
 from containerd_aio._copying import destination
-from containerd_aio._copying.checks import IntoContainer, OntoHost, archive_of, batches
+from containerd_aio._copying.checks import Batch, IntoContainer, OntoHost, archive_of, batches
 from containerd_aio._copying.destination import Destination, Source, name_of
 from containerd_aio._copying.faults import about
 from containerd_aio._copying.files import Files, check_is_file, content_of, owner_of, present
@@ -24,7 +24,6 @@ from containerd_aio._copying.opening import Copied, opened_files
 from containerd_aio._copying.stream import ArchiveStream
 from containerd_aio._tar.member import Kind, Member
 from containerd_aio._tar.source import ArchiveSource, open_source
-from containerd_aio._tar.writer import header_of, padding_of
 from containerd_aio.errors import InvalidArgumentError, ResourceExhaustedError
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -137,15 +136,19 @@ async def write_file(
             gid=gid,
             mtime_ns=time.time_ns(),
         )
-        archive = header_of(member) + data + padding_of(len(data))
-        check = IntoContainer(owners=files.owners)
-        async with open_source(archive) as chunks, aclosing(batches(archive_of(chunks), check)) as members:
+        taken = IntoContainer(owners=files.owners)(member)
+        assert taken is not None  # only directories are left out
+        async with aclosing(_one([taken, data])) as members:
             await files.write(to.base, members)
 
 
 async def _destination(files: Files, path: str, source: Source, *, parents: bool) -> Destination:
     located = await files.locate(path)
     return destination.in_container(files.container_id, path, located, source, parents=parents)
+
+
+async def _one(batch: Batch) -> AsyncGenerator[Batch]:
+    yield batch
 
 
 def _checked(path: object) -> str:

@@ -23,6 +23,7 @@ Naming: TypeAlias = Callable[[str], AbstractContextManager[None]]
 
 _FAULTS: Final[dict[int, tuple[type[ContainerdError], str]]] = {
     errno.ENOENT: (NotFoundError, "is not there"),
+    errno.ESRCH: (NotFoundError, "is not there any more: its process has ended"),
     errno.ENOTDIR: (FailedPreconditionError, "is not a directory, or lies behind something that is none"),
     errno.EISDIR: (FailedPreconditionError, "is a directory"),
     errno.EEXIST: (FailedPreconditionError, "was made by somebody else at the same moment"),

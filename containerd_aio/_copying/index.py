@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from anyio.lowlevel import checkpoint
+
 from containerd_aio._copying.landing import Names, names_of, path_of
 from containerd_aio._copying.snapshot import Snapshot
 from containerd_aio._images.blobs import fresh_ref
@@ -49,6 +51,7 @@ class SnapshotIndex:
             source = ArchiveBytes(chunks, max_size=sys.maxsize)
             archive = TarReader(source, max_members=sys.maxsize)
             while (member := await archive.next_member()) is not None:
+                await checkpoint()
                 names = names_of(member.name, about=f"the snapshot's file {member.name!r}")
                 self._files[names] = IndexedFile(names, member, source.position)
 

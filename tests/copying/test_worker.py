@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 
 from containerd_aio._copying.worker import working
+from containerd_aio._transport import completion
 from tests.interrupt import WAYS
 
 Cancel = Callable[[Coroutine[Any, Any, object], int], Awaitable[bool]]
@@ -69,3 +70,33 @@ async def test_what_cannot_be_closed_does_not_hide_what_went_wrong() -> None:
     with pytest.raises(OSError, match="cannot close"):
         async with working() as worker:
             worker.held.callback(fail)
+
+
+async def test_a_call_that_does_not_come_back_is_left_behind_and_what_it_uses_closed_when_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A filesystem of the container may never answer; what is closed under a call could be another's by then."""
+    monkeypatch.setattr(completion, "CLEANUP_SECONDS", 0.05)
+    begun, release, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait()
+        assert not closed.is_set()
+
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+
+            async def cancel() -> None:
+                await anyio.to_thread.run_sync(begun.wait)
+                scope.cancel()
+
+            group.start_soon(cancel)
+            async with working() as worker:
+                worker.held.callback(closed.set)
+                await worker.run(hang)
+    assert scope.cancelled_caught
+    assert not closed.is_set()
+    release.set()
+    with anyio.fail_after(10):
+        await anyio.to_thread.run_sync(closed.wait)

@@ -6,7 +6,7 @@ import os
 import ssl
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import trustme
 
 from containerd_aio import Client, Container, Image, Task
 from containerd_aio.private_daemon import PrivateDaemon
+from containerd_aio.spec import SpecOption
 from tests.integration.leaks import ctr, left_in_namespace, remove_namespace
 from tests.transport.tls_proxy import tls_proxy
 
@@ -51,11 +52,19 @@ async def unpacked(client: Client, daemon: PrivateDaemon, archive: bytes) -> Ima
 
 @asynccontextmanager
 async def container_of(
-    client: Client, image: Image, state: str, *, snapshotter: str | None = None, name: str = "web"
+    client: Client,
+    image: Image,
+    state: str,
+    *,
+    snapshotter: str | None = None,
+    name: str = "web",
+    options: Sequence[SpecOption] = (),
 ) -> AsyncIterator[Container]:
     """A container in that state."""
     args = ["chroot", "/jail", "/busybox", *SLEEP] if state == "not to be seen" else SLEEP
-    async with await client.new_container(name, image=image, args=args, snapshotter=snapshotter) as container:
+    async with await client.new_container(
+        name, image=image, args=args, snapshotter=snapshotter, options=options
+    ) as container:
         if state == "not to be seen":
             await container.copy_in(BUSYBOX, "/jail/busybox", parents=True)
         if state in ("no task", "on another host"):

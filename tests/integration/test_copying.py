@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 import tarfile
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
+import containerd_aio
 from containerd_aio import (
     Client,
     Container,
@@ -51,6 +54,8 @@ from tests.integration.containers import (
 )
 
 pytestmark = pytest.mark.integration
+
+ROOT_OF_SOURCES = Path(containerd_aio.__file__).parents[1]
 
 STATES = ["no task", "created", "running", "paused", "ended", "not to be seen", "on another host"]
 
@@ -520,3 +525,75 @@ async def test_a_file_s_capabilities_go_with_it(running: Container, tmp_path: Pa
     shown = info.pax_headers["SCHILY.xattr.security.capability"]
     assert shown.encode(errors="surrogateescape") == allowed
     assert info.pax_headers["SCHILY.xattr.user.note"] == "a"
+
+
+async def test_from_another_host_a_container_that_runs_is_out_of_reach(
+    client: Client, daemon: PrivateDaemon, shared: Container
+) -> None:
+    async with seen_by(client, daemon, "on another host", shared) as remote:
+        with pytest.raises(
+            FailedPreconditionError,
+            match=r"'shared' cannot be reached while its task is there: containerd is on another host; copy before",
+        ):
+            await remote.read_file("/etc/passwd")
+
+
+async def test_what_comes_out_of_one_container_goes_into_another(
+    client: Client, image: Image, running: Container
+) -> None:
+    await running.copy_in(tar_of([("d/x", b"1"), link("d/y", "x")]), "/tmp")
+    async with await client.new_container("web", image=image, args=SLEEP) as container:
+        async with running.copy_out("/tmp/d") as archive:
+            await container.copy_in(archive, "/opt", parents=True)
+        assert await container.read_file("/opt/d/y") == b"1"
+
+
+UNPRIVILEGED = """
+import asyncio, pathlib, sys
+from containerd_aio import Client
+assert "CapEff:\\t0000000000000000" in pathlib.Path("/proc/self/status").read_text()
+address, namespace, directory = sys.argv[1:]
+
+async def main():
+    async with Client(address, namespace=namespace, fifo_dir=directory) as client:
+        for name in ("shared", "idle"):
+            container = await client.load_container(name)
+            await container.write_file("/etc/said", name.encode())
+            await container.copy_in(directory + "/file", "/etc")
+            await container.copy_out_to("/etc/.", directory + "/" + name)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_client_without_any_privilege_copies_by_the_longer_ways(
+    client: Client, image: Image, daemon: PrivateDaemon, running: Container, tmp_path: Path
+) -> None:
+    """Root without capabilities: it may not look into /proc/PID/root, nor see what an overlay hides."""
+    (tmp_path / "file").write_bytes(b"local")
+    async with await client.new_container("idle", image=image, args=SLEEP) as idle:
+        command = ["setpriv", "--bounding-set=-all", sys.executable, "-c", UNPRIVILEGED]
+        await anyio.run_process(
+            [*command, daemon.address, client.namespace, str(tmp_path)], cwd=ROOT_OF_SOURCES, stderr=None
+        )
+        for container in (running, idle):
+            assert await container.read_file("/etc/said") == container.id.encode()
+            assert await container.read_file("/etc/file") == b"local"
+            assert (tmp_path / container.id / "said").read_text() == container.id
+            assert "root:x:0:0" in (tmp_path / container.id / "passwd").read_text()
+
+
+async def test_a_gnu_tar_does_as_well_as_busybox_s(client: Client, image: Image, local: Path) -> None:
+    libraries = [
+        spec.bind(path, path, readonly=True) for path in ("/usr", "/lib", "/lib64") if os.path.isdir(path)
+    ]
+    async with (
+        container_of(client, image, "not to be seen", options=libraries) as container,
+        await container.task() as task,
+    ):
+        assert b"GNU tar" in (await task.run(["tar", "--version"])).stdout
+        await container.copy_in(local / "top", "/tmp", preserve=True)
+        found = as_the_daemon_packs(from_tar(await packed(container, "/tmp/top")))
+        assert shape(found) == shape(as_the_daemon_packs(TREE))
+        await container.write_file("/tmp/top/run", b"new")
+        assert await container.read_file("/tmp/top/run") == b"new"
