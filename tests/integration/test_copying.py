@@ -519,8 +519,8 @@ async def test_a_file_s_capabilities_go_with_it(running: Container, tmp_path: Pa
     allowed = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(tmp_path / "ping", "security.capability", allowed)
     os.setxattr(tmp_path / "ping", "user.note", b"a")
-    await running.copy_in(tmp_path / "ping", "/bin/ping")
-    with tarfile.open(fileobj=io.BytesIO(await packed(running, "/bin/ping"))) as archive:
+    await running.copy_in(tmp_path / "ping", "/tmp/ping")
+    with tarfile.open(fileobj=io.BytesIO(await packed(running, "/tmp/ping"))) as archive:
         [info] = archive.getmembers()
     shown = info.pax_headers["SCHILY.xattr.security.capability"]
     assert shown.encode(errors="surrogateescape") == allowed
