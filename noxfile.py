@@ -22,6 +22,10 @@ def dependencies(*groups: str) -> list[str]:
     return list(nox.project.dependency_groups(PYPROJECT, *groups))
 
 
+# A file's tests stay together, since they may share a container.
+IN_PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Start a private containerd and run real containers on it, in plain sight. Needs root, containerd, runc."""
@@ -33,7 +37,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the unit tests, and the integration tests on a real containerd (some minutes)."""
     session.install("-e", ".[cli]", *dependencies("test"))
-    session.run("pytest", "-m", "not long", *session.posargs)
+    session.run("pytest", "-m", "not long", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
