@@ -9,7 +9,7 @@ from typing import Self
 
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._exits.record import ExitRecord
 from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.ending import Ending
 from containerd_aio._process.starting import Starting
@@ -107,7 +107,7 @@ class Process:
         return self._output
 
     def lines(self, *, max_line: int = MAX_LINE) -> LineStream:
-        """Return both outputs as one stream of lines as they come, each with its ``\n``; else as ``output()``.
+        r"""Return both outputs as one stream of lines as they come, each with its ``\n``; else as ``output()``.
 
         A line of more than ``max_line`` bytes comes in pieces. What this has taken, ``output()`` does not have.
 
@@ -212,7 +212,8 @@ class Process:
         await self._calls.close_stdin()
 
     async def delete(self, *, kill: bool = False) -> ExitStatus | None:
-        """Remove the ended process from containerd and return how it ended, ``None`` if it was never started.
+        """Remove the ended process from containerd and return how it ended, ``None`` if it never ran, or if that
+        cannot be learned any more: then ``wait()`` tells why.
 
         What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards.
         ``kill`` kills it first, a paused one too, and waits for its end. If cancelled, it may or may not be deleted;
@@ -222,9 +223,7 @@ class Process:
             that cannot die before that is resumed (cgroup v1)
         :raises NotFoundError: if somebody else deleted it, and how it ended is not known
         """
-        # Once it is deleted its ids may be another's, and a second Delete would hit that one.
-        if self._record.phase is not Phase.DELETED:
-            await self._ending.delete(kill=kill)
+        await self._ending.delete(kill=kill)
         await self._stdio.aclose()
         outcome = self._record.outcome
         return outcome if isinstance(outcome, ExitStatus) else None
@@ -248,8 +247,7 @@ class Process:
             await self._stdio.aclose(unlink=self._owned and self._record.kill_asked)
 
     async def _stdin_closed(self) -> None:
-        container_id, exec_id = self._record.key
         try:
-            await self._session.services.tasks.close_io(container_id, exec_id=exec_id)
+            await self._calls.close_stdin()
         except NotFoundError:
-            pass  # it ended by itself, and nobody reads its input any more
+            pass  # it ended, and nobody reads its input any more; deleted, its ids may be another's

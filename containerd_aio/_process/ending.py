@@ -14,7 +14,6 @@ from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.freezer import FROZEN, Freezer
 from containerd_aio._refusal import DELETABLE, UNENDED, state_named, state_refused
 from containerd_aio.errors import ContainerdError, FailedPreconditionError, NotFoundError
-from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.stdio import OpenStdio
 from containerd_aio.types import ExitStatus, ProcessState
 from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
@@ -62,7 +61,7 @@ class Ending:
                 await self._calls.status()  # somebody else may have started it
             except NotFoundError:
                 return
-        if self._record.settled or self._record.phase is not Phase.STARTED:
+        if self._record.settled or self._record.phase not in (Phase.STARTING, Phase.STARTED):
             return
         exited = self._session.exits.wait(self._record)
         try:
@@ -124,16 +123,16 @@ class Ending:
     # -- delete --------------------------------------------------------------------------------------------
 
     async def delete(self, *, kill: bool) -> None:
-        """Delete it, and settle its waits by the answer."""
+        """Delete it, and settle its waits by the answer; of one that was deleted before, read what is left."""
+        # Once it is deleted its ids may be another's, and a second Delete would hit that one.
+        if self._record.phase is Phase.DELETED:
+            await self._stdio.drain(_LAST_OUTPUT_SECONDS)
+            return
         if kill:
             await self.kill()
         if not self._record.settled:
             await self._refuse_unended()
-        reply = await self._delete_drained()
-        if reply is None:
-            self._record.phase = Phase.DELETED
-        else:
-            self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
+        await self._delete_drained()
 
     async def _refuse_unended(self) -> None:
         try:
@@ -151,12 +150,11 @@ class Ending:
         await self._session.exits.ask(self._record)
         return isinstance(self._record.outcome, ExitStatus)
 
-    async def _delete_drained(self) -> DeletedProcess | None:
+    async def _delete_drained(self) -> None:
         """Delete while reading what is left: the shim waits for its output to be taken.
 
-        Returns ``None`` where containerd does not know the process any more, but we know how it ended.
+        What containerd does not know any more is deleted, if we know how it ended.
         """
-        reply: DeletedProcess | None = None
         failure: ContainerdError | None = None
         self._record.deleting = True
         try:
@@ -166,13 +164,16 @@ class Ending:
                     reply = await self._calls.delete()
                 except ContainerdError as error:
                     failure = error
+                else:
+                    # Not after the output: who gives that up has deleted the process all the same.
+                    self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
                 group.cancel_scope.deadline = anyio.current_time() + _LAST_OUTPUT_SECONDS
         finally:
             self._record.deleting = False
         if failure is not None:
             await self._forgive_gone(failure)
+            self._record.phase = Phase.DELETED
         await self._stdio.drain(0)
-        return reply
 
     async def _forgive_gone(self, failure: ContainerdError) -> None:
         """Raise what Delete has failed with, unless the process is gone and what became of it is known."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from containerd_aio._criu_log import with_criu_reasons
 from containerd_aio._exits.record import Phase
 from containerd_aio._process.calls import ProcessCalls
@@ -61,7 +63,7 @@ class Starting:
             self._record.start_unanswered()
             raise
         except ContainerdError as error:
-            failure = await self._not_started(error, again=again)
+            failure = await completed(partial(self._not_started, error, again=again))
             if failure is not None:
                 raise failure from error
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from grpclib.const import Status
 
 from containerd_aio import (
     Client,
+    ConnectionLostError,
     Container,
     FailedPreconditionError,
     NotFoundError,
@@ -107,6 +109,22 @@ async def test_an_exec_is_asked_by_sigterm(container: Container, task: Task) -> 
     async with await task.exec("ps", ["ps"]) as process:
         await process.start()
         assert (await process.stop(LONG)).signal is signal.SIGTERM
+
+
+async def test_a_process_whose_start_is_not_answered_yet_is_killed_too(
+    fake: FakeContainerd, client: Client, container: Container
+) -> None:
+    fake.script(["serve"], seconds=None, ignores=[signal.SIGTERM])
+    task = await container.new_task()
+    with fake.delay("Tasks/Start", LONG):
+        starting = asyncio.create_task(task.start())
+        await fake.called("Tasks/Start")
+    await client.tasks.start("web")  # that Start, as if it had done its work
+    with anyio.fail_after(5):
+        assert (await task.stop(0)).signal is signal.SIGKILL
+    await fake.die()
+    with pytest.raises(ConnectionLostError):
+        await starting
 
 
 async def test_a_process_that_has_ended_is_not_asked_for_anything(fake: FakeContainerd, task: Task) -> None:
@@ -273,3 +291,55 @@ async def test_a_delete_that_fails_leaves_the_process_to_be_deleted(fake: FakeCo
     status = await task.delete()
     assert status is not None
     assert status.code == 3
+
+
+async def test_a_delete_that_is_given_up_after_its_answer_has_deleted(
+    fake: FakeContainerd, task: Task, other: Client
+) -> None:
+    """While its output is read: the ids may be another's by then, and what it wrote is there all the same."""
+    process = await task.exec("ps", ["ps"], stdio=pipes())
+    await process.start()
+    assert process.stdout is not None
+    child = os.open(process.stdio.stdout_path, os.O_WRONLY)  # keeps the output open
+    fake.exit(process, 3)
+    deleting = asyncio.create_task(process.delete())
+    told = ""
+    with anyio.fail_after(5):
+        while told != "exec 'ps' of container 'web' was deleted":  # by the answer; the output goes on
+            try:
+                await process.status()
+            except NotFoundError as error:
+                told = str(error)
+    deleting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deleting
+    theirs = await (await other.load_container("web")).task()
+    anew = await theirs.exec("ps", ["ps"])
+    fake.calls.clear()
+    os.write(child, b"late")
+    os.close(child)
+    status = await process.delete()
+    assert status is not None
+    assert status.code == 3
+    assert fake.calls["Tasks/DeleteProcess"] == 0
+    assert await process.stdout.receive() == b"late"
+    await anew.start()
+
+
+async def test_closing_the_input_of_what_was_deleted_does_not_reach_its_successor(
+    fake: FakeContainerd, task: Task, other: Client
+) -> None:
+    process = await task.exec("ps", ["ps"], stdio=pipes(stdin=True))
+    await process.start()
+    assert process.stdin is not None
+    theirs = await (await other.load_container("web")).task()
+    with fake.drop_events(lambda event: True):
+        await (await theirs.load_process("ps")).delete(kill=True)
+    await (await theirs.exec("ps", ["ps"])).start()
+    await process.status()  # of another pid
+    with pytest.raises(NotFoundError):
+        await process.status()
+    fake.calls.clear()
+    await process.stdin.aclose()
+    assert fake.calls["Tasks/CloseIO"] == 0
+    await process.delete()

@@ -14,6 +14,7 @@ from containerd_aio import (
     ProcessState,
     StartFailedError,
     Task,
+    pipes,
 )
 from containerd_aio.testing import FakeContainerd
 
@@ -66,6 +67,22 @@ async def test_an_exec_that_could_not_start_is_not_started_again(fake: FakeConta
             await exited
     assert fake.calls["Tasks/Start"] == 2
     assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_failed_start_that_is_given_up_while_its_reason_is_asked_for_has_failed(
+    fake: FakeContainerd, task: Task
+) -> None:
+    fake.script(["nope"], fails="no such file or directory")
+    async with await task.exec("ps", ["nope"], stdio=pipes()) as process:
+        exited = process.wait()
+        fake.calls.clear()
+        with fake.delay("Tasks/Get", 0.05):
+            starting = asyncio.create_task(process.start())
+            await fake.called("Tasks/Get")
+            starting.cancel()
+            with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
+                await starting
+        assert isinstance(exited.exception(), StartFailedError)
 
 
 async def test_an_exec_of_a_paused_task_cannot_start_and_says_whose_state_it_is(task: Task) -> None:
