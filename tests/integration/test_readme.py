@@ -19,6 +19,12 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTAL
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
+@pytest.fixture
+def daemon(criu_daemon: PrivateDaemon) -> PrivateDaemon:
+    """One that can do all that the README shows."""
+    return criu_daemon
+
+
 def promised_output(program: str) -> list[str]:
     """What the comments behind print() say, in order."""
     return re.findall(r"print\(.*\)  # (.*)$", program, re.MULTILINE)
