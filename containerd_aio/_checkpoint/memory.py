@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
-from containerd_aio._checkpoint.index import CONFIG, MEMORY
+from containerd_aio._checkpoint.index import CONFIG, MEMORY, Checkpoint
 from containerd_aio._checkpoint.unique_spec import found_after_all, held_digests
 from containerd_aio._criu_log import with_criu_reasons
 from containerd_aio._refusal import state_named
@@ -25,27 +26,37 @@ async def write_memory(
     *,
     lease_id: str,
     status: Callable[[], Awaitable[Status]],
-) -> tuple[Descriptor, Descriptor | None]:
-    """Have the state of a container's task written to the content store; return CRIU's tar, and the spec's blob.
+) -> list[Descriptor]:
+    """Have the state of a container's task written to the content store; return what containerd says it wrote.
 
     :raises FailedPreconditionError: if the task does not run
-    :raises CheckpointFailedError: if CRIU could not do it, or nothing of it is there
+    :raises CheckpointFailedError: if CRIU could not do it
     """
     services = session.services
     before = await held_digests(services, lease_id)
     try:
-        parts = await call_criu(session, info.id, options, status=status)
+        return await call_criu(session, info.id, options, status=status)
     except AlreadyExistsError:
         parts = await found_after_all(services, info, lease_id, before)
         if not parts:
             raise
+        return parts
+
+
+async def with_memory(
+    session: Session, info: ContainerInfo, checkpoint: Checkpoint, parts: list[Descriptor]
+) -> Checkpoint:
+    """Return the checkpoint with the memory in it, and the spec, which are seen to be there.
+
+    :raises CheckpointFailedError: if there is no memory: nothing is passed off as if it had one
+    """
     by_type = {part.media_type: part for part in parts}
     memory = by_type.get(MEMORY)
     if memory is None or not await _is_stored(session, memory):
         raise CheckpointFailedError(
             f"containerd has written no memory of task '{info.id}'", subject=f"task '{info.id}'"
         )
-    return memory, by_type.get(CONFIG)
+    return replace(checkpoint, memory=memory, config=by_type.get(CONFIG))
 
 
 async def call_criu(

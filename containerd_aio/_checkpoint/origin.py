@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from containerd_aio._checkpoint.reading import read_checkpoint, read_spec
+from containerd_aio._checkpoint.reading import had_terminal, read_checkpoint, read_spec
 from containerd_aio._session import Session
 from containerd_aio._transport.runc import runc_options
 from containerd_aio.errors import InvalidArgumentError
@@ -85,6 +85,5 @@ async def _of_image(session: Session, image: Image) -> Origin:
     await content.info(checkpoint.memory.digest)  # containerd would say that it is gone, but without a class
     terminal = None
     if checkpoint.config is not None:
-        spec = await read_spec(content, checkpoint.config, about=about)
-        terminal = bool((spec.get("process") or {}).get("terminal"))
+        terminal = had_terminal(await read_spec(content, checkpoint.config, about=about))
     return Origin(checkpoint.memory, None, terminal)

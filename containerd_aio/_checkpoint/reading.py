@@ -62,6 +62,11 @@ async def read_spec(content: Content, config: Descriptor, *, about: str) -> Spec
     return found
 
 
+def had_terminal(spec: Spec) -> bool:
+    """Tell whether the process of a spec has a terminal."""
+    return bool((spec.get("process") or {}).get("terminal"))
+
+
 async def read_value(content: Content, part: Descriptor, *, about: str) -> AnyValue:
     """Return a value with its type that is a part of a checkpoint; ``about`` names it in errors."""
     try:

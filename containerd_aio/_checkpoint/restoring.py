@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +18,7 @@ from containerd_aio._session import Defaults, Session, defaults_of
 from containerd_aio._transport.runc import beyond_default_options
 from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
-from containerd_aio.spec import Spec, beyond_default, default_spec
+from containerd_aio.spec import Spec, beyond_default
 from containerd_aio.types import AnyValue, Descriptor, ImageInfo
 
 _SHOWN: Final = 20
@@ -58,10 +57,10 @@ async def restorable(
     content = session.services.content
     checkpoint = await read_checkpoint(content, image.target, about=about)
     excess: list[str] = []
+    theirs: Spec | None = None
     if spec is None and checkpoint.config is not None:
-        spec = await read_spec(content, checkpoint.config, about=about)
-        excess += beyond_default(spec)
-        spec = _with_own_cgroup(spec, container_id, session.namespace, trusted=trusted)
+        theirs = await read_spec(content, checkpoint.config, about=about)
+        excess += beyond_default(theirs)
     options: AnyValue | None = None
     name = checkpoint.runtime if runtime else None
     if name is not None:
@@ -72,6 +71,8 @@ async def restorable(
         excess += _of_runtime(name, options, await defaults_of(session.services, session.namespace))
     if excess and not trusted:
         raise _refused(about, excess)
+    if theirs is not None:
+        spec = _with_own_cgroup(theirs, container_id, session.namespace, trusted=trusted)
     layer = checkpoint.layer if rw else None
     return Restorable(
         image=await _image_below(session, image, checkpoint, layer),
@@ -102,7 +103,7 @@ def _with_own_cgroup(spec: Spec, container_id: str, namespace: str, *, trusted: 
 
     One that is trusted stays beside the old one: ``slice:prefix:name`` is systemd's way to say so.
     """
-    own = default_spec(container_id, namespace).get("linux", {}).get("cgroupsPath", "")
+    own = f"/{namespace}/{container_id}"
     linux = spec.get("linux") or {}
     old = linux.get("cgroupsPath") or ""
     if old.count(":") == 2:
@@ -110,9 +111,7 @@ def _with_own_cgroup(spec: Spec, container_id: str, namespace: str, *, trusted: 
         own = f"{slice_ if trusted else ''}:{prefix if trusted else namespace}:{container_id}"
     elif trusted and old.strip("/"):
         own = f"{old.rstrip('/').rpartition('/')[0]}/{container_id}"
-    changed = deepcopy(spec)
-    changed["linux"] = {**linux, "cgroupsPath": own}
-    return changed
+    return {**spec, "linux": {**linux, "cgroupsPath": own}}
 
 
 async def _image_below(

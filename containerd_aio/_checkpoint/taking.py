@@ -17,7 +17,7 @@ import anyio
 from containerd_aio._checkpoint.base import Base, find_base
 from containerd_aio._checkpoint.index import CONFIG, RUNTIME_OPTIONS, Checkpoint
 from containerd_aio._checkpoint.layer import changed_files
-from containerd_aio._checkpoint.memory import LIVING, write_memory
+from containerd_aio._checkpoint.memory import LIVING, with_memory, write_memory
 from containerd_aio._checkpoint.record import CheckpointRecord
 from containerd_aio._checkpoint.storing import write_index, write_value
 from containerd_aio._checkpoint.unique_spec import unique_spec
@@ -114,14 +114,14 @@ class _Taking:
 
         async def take_memory() -> None:
             await _check_frozen(info.id, task)
-            memory, config = await write_memory(
+            parts = await write_memory(
                 self._session, info, self._options, lease_id=lease_id, status=task.status
             )
             if self._options.exit:
                 self._record.is_all_that_is_left()
             else:
                 await _check_frozen(info.id, task)
-            await self._finish(info, replace(checkpoint, memory=memory, config=config))
+            await self._finish(info, await with_memory(self._session, info, checkpoint, parts))
 
         async with unique_spec(self._services, info):
             await completed(take_memory)

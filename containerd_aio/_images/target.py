@@ -71,7 +71,8 @@ def _open_beside(place: str) -> BinaryIO:
     directory, name = os.path.split(place)
     beside = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.part")
     try:
-        return open(beside, "xb")
+        # Its owner's alone, as `docker save` has it: a checkpoint holds the memory of processes.
+        return open(beside, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))
     except (OSError, ValueError) as error:
         raise _cannot(place, error) from error
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from containerd_aio._checkpoint.reading import read_checkpoint, read_spec
+from containerd_aio._checkpoint.reading import had_terminal, read_checkpoint, read_spec
 from containerd_aio.cli.foreground import own_streams, run_to_the_end
 from containerd_aio.cli.log_files import LOG_FILE_LABEL, default_log_file, make_log_file
 from containerd_aio.cli.lookup import image_named
@@ -107,5 +107,4 @@ async def _had_terminal(client: Client, checkpoint: Image) -> bool:
     found = await read_checkpoint(client.content, checkpoint.target, about=about)
     if found.config is None:
         return False
-    spec = await read_spec(client.content, found.config, about=about)
-    return bool(spec.get("process", {}).get("terminal"))
+    return had_terminal(await read_spec(client.content, found.config, about=about))

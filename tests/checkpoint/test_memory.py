@@ -20,6 +20,15 @@ async def test_a_memory_that_is_not_in_the_content_store_is_none(
     assert await left_of_checkpoints(client) == []
 
 
+async def test_a_task_that_has_ended_without_a_memory_is_owned_up_to(
+    fake: FakeContainerd, task: Task
+) -> None:
+    with fake.refuse("Content/Info", Status.NOT_FOUND, "content: not found"):
+        with pytest.raises(CheckpointFailedError) as caught:
+            await task.checkpoint(options=CheckpointOptions(exit=True))
+    assert caught.value.__notes__ == ["task 'web' has ended, and there is no checkpoint of it"]
+
+
 async def test_a_fault_of_another_kind_is_passed_on(fake: FakeContainerd, task: Task) -> None:
     with fake.refuse("Tasks/Checkpoint", Status.ALREADY_EXISTS, "something else: already exists"):
         with pytest.raises(ContainerdError, match="something else"):

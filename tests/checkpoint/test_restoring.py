@@ -164,6 +164,28 @@ async def test_a_spec_that_is_none_is_refused(client: Client, checkpoint: Image,
         await client.restore("again", other, trusted=True)
 
 
+async def test_sections_that_are_null_are_as_good_as_absent(client: Client, checkpoint: Image) -> None:
+    document = {**spec.default_spec("web", "default"), "hooks": None, "linux": None, "process": None}
+    other = await changed(client, checkpoint, config=await config_of(client, document))
+    with pytest.raises(InvalidArgumentError, match="pid namespace of the host"):
+        await client.restore("again", other)
+    with pytest.raises(InvalidArgumentError, match="has nothing to run"):
+        await client.restore("again", other, trusted=True)
+
+
+@pytest.mark.parametrize("section", ["linux", "process"])
+async def test_a_section_of_another_kind_is_damaged_also_where_it_is_trusted(
+    client: Client, checkpoint: Image, section: str
+) -> None:
+    document = {**spec.default_spec("web", "default"), section: ["odd"]}
+    other = await changed(client, checkpoint, config=await config_of(client, document))
+    with pytest.raises(InvalidArgumentError, match=f"{section} is not an object"):
+        await client.restore("again", other, trusted=True)
+    async with await client.new_container("plain", image=FAKE_IMAGE) as container:
+        with pytest.raises(InvalidArgumentError, match=f"{section} is not an object"):
+            await container.new_task(checkpoint=other)
+
+
 async def test_a_value_of_another_type_is_no_spec(client: Client, checkpoint: Image) -> None:
     other = await changed(
         client, checkpoint, config=await config_of(client, {}, "containerd.runc.v1.Options")

@@ -44,6 +44,13 @@ STRICT = bool(os.environ.get("CI")) or os.environ.get("CONTAINERD_AIO_NO_SKIP") 
 FETCH = Path(__file__).with_name("containerd_fetch.sh")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs CRIU waits until it is fetched."""
+    for item in items:
+        if "criu" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 def cannot_run(reason: str) -> NoReturn:
     """Skip the test; in CI, fail it."""
     if STRICT:

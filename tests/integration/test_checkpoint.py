@@ -337,3 +337,24 @@ async def test_a_failed_restore_says_what_criu_says(client: Client, image: Image
                 await exited
             with pytest.raises(FailedPreconditionError):  # a second start would leave runc's mounts
                 await task.start()
+
+
+async def test_a_restored_task_is_waited_for_across_a_restart(
+    criu: Mapping[str, str], archive: bytes
+) -> None:
+    async with private_daemon(containerd=CONTAINERD, env=criu) as daemon, daemon.client() as client:
+        [image] = await client.import_images(archive)
+        async with await client.new_container("web", image=image, args=SLEEP) as container:
+            async with await container.new_task() as task:
+                await task.start()
+                checkpoint = await task.checkpoint(options=EXIT)
+            async with await container.new_task(checkpoint=checkpoint) as task:
+                exited = task.wait()
+                await task.start()
+                daemon.kill()
+                await daemon.start()
+                await client.connect()
+                assert not exited.done()
+                await task.kill("TERM")
+                await task.kill("KILL")
+                assert (await exited).code == 137

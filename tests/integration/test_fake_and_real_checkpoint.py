@@ -16,6 +16,8 @@ from containerd_aio.testing import FakeContainerd
 from containerd_aio.types import AnyValue, Descriptor, Mount
 from tests.testing.sides import ID, SNAPSHOTTER, Side, make_rootfs, side_of, teach
 
+pytestmark = pytest.mark.timeout(300)  # the first one waits until CRIU is fetched
+
 MEMORY = "application/vnd.containerd.container.criu.checkpoint.criu.tar"
 CONFIG = "application/vnd.containerd.container.checkpoint.config.v1+proto"
 

@@ -78,6 +78,13 @@ def test_directories_that_a_services_path_lacks_are_searched(
     assert Binaries.find("containerd").path == f"/nowhere:{tmp_path / 'sbin'}"
 
 
+def test_the_path_of_another_environment_is_searched(programs: Path, tmp_path: Path) -> None:
+    install(programs, *NAMES)
+    other = install(tmp_path / "other", *NAMES)
+    found = Binaries.find("containerd", {"PATH": f"{other}:{programs}"})
+    assert found == Binaries(str(other / "containerd"), f"{other}:{programs}")
+
+
 @pytest.mark.parametrize("missing", NAMES)
 def test_what_is_missing_is_named_with_what_to_install(programs: Path, missing: str) -> None:
     install(programs, *(name for name in NAMES if name != missing))
@@ -123,14 +130,16 @@ os.read(os.open({fifo!r}, os.O_RDONLY), 1)
 """
 
 
-def start(home: Home, directory: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(
+    home: Home, directory: Path, log: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Spawn a program that writes to ``log`` how it was started, and waits."""
     os.mkfifo(directory / "fifo")
     text = SHOW.format(python=sys.executable, fifo=str(directory / "fifo"))
     install(directory / "bin", "containerd", text=text)
     binaries = Binaries(str(directory / "bin" / "containerd"), f"{directory / 'bin'}:/bin")
     with log.open("wb") as file:
-        return spawn(binaries, home, directory / "config.toml", file)
+        return spawn(binaries, home, directory / "config.toml", file, environment)
 
 
 def test_the_daemon_gets_its_paths_a_session_and_a_clean_environment(
@@ -152,6 +161,18 @@ def test_the_daemon_gets_its_paths_a_session_and_a_clean_environment(
     assert environment["PATH"] == f"{tmp_path / 'bin'}:/bin"
     assert environment["TMPDIR"] == environment["XDG_RUNTIME_DIR"] == str(home.temporary)
     assert "NOTIFY_SOCKET" not in environment
+
+
+def test_the_daemon_gets_another_environment_where_one_is_given(home: Home, tmp_path: Path) -> None:
+    given = {"PATH": "/searched/before", "GIVEN": "yes", "NOTIFY_SOCKET": "/run/systemd/notify"}
+    with start(home, tmp_path, tmp_path / "log", given) as process:
+        (tmp_path / "fifo").write_bytes(b".")
+    assert process.returncode == 0
+    environment = json.loads((tmp_path / "log").read_text())[1]
+    assert environment["GIVEN"] == "yes"
+    assert environment["PATH"] == f"{tmp_path / 'bin'}:/bin"
+    assert "NOTIFY_SOCKET" not in environment
+    assert "HOME" not in environment
 
 
 def test_the_daemon_dies_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from containerd_aio.private_daemon._containers import bundles, logged, runc_cont
 from containerd_aio.private_daemon._home import Home
 from containerd_aio.private_daemon._leftovers import remove_leftovers
 from containerd_aio.private_daemon._processes import RunningProcess
+from tests.integration.conftest import cannot_run
 
 OWN = "aio-0123456789ab"
 TASKS = "io.containerd.runtime.v2.task"
@@ -104,6 +105,20 @@ def test_a_state_that_is_no_runc_state_is_passed_over(host: Host, text: str) -> 
 def test_all_of_a_random_namespace_is_ours(host: Host) -> None:
     half_made = host.runc / OWN / "half-made"
     half_made.mkdir(parents=True)
+    assert remove_leftovers(host.home, [OWN]) == []
+    assert not (host.runc / OWN).exists()
+
+
+def test_a_root_filesystem_that_a_restore_has_left_mounted_is_unmounted(host: Host) -> None:
+    """runc binds it below its state while CRIU restores; where runc is killed, it stays."""
+    if os.geteuid() != 0:
+        cannot_run("mounting needs root")
+    mounted = host.runc / OWN / "web" / "criu-root"
+    mounted.mkdir(parents=True)
+    files = host.home.path / "files"
+    files.mkdir()
+    (files / "kept").touch()
+    subprocess.run(["mount", "--bind", files, mounted], check=True)
     assert remove_leftovers(host.home, [OWN]) == []
     assert not (host.runc / OWN).exists()
 
