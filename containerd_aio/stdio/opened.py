@@ -28,7 +28,7 @@ SHIM_DRAINS: Final = (2.0, 10.0)
 """How long, in seconds, the shim lets outputs end after Delete before it closes them: 2 s, and 10 s from
 containerd 1.7.29, 2.0.7, 2.1.5 and 2.2.0 on."""
 
-_LATE: Final = 0.5
+_LATE: Final = 2.0
 """How much later, at most, that shows here."""
 
 

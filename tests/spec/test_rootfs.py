@@ -426,7 +426,7 @@ def test_mounts_that_are_no_directories_cannot_be_read() -> None:
 def shown_layer(layer: Layer) -> Iterator[Layer]:
     """A layer with a passwd, in directories that everybody may pass."""
     layer.file(PASSWD, "found")
-    parents = [layer.path, *layer.path.parents[:3]]
+    parents = [path for path in (layer.path, *layer.path.parents) if not path.stat().st_mode & 0o001]
     modes = [parent.stat().st_mode for parent in parents]
     for parent, mode in zip(parents, modes, strict=True):
         parent.chmod(mode | 0o111)
