@@ -53,22 +53,33 @@ async def opened_files(container: Copied) -> AsyncGenerator[Files]:
     :raises FailedPreconditionError: if they cannot be reached from here; the message tells why
     :raises NotFoundError: if the container has no snapshot any more
     """
-    session, info = container.session, container.info
-    mounts = await _mounts_of(session, info)
-    pid = await _process_of(session, info.id)
-    snapshot = Snapshot(session.services, info.id, mounts, has_task=pid is not None)
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(working())
-        opening = partial(_open_on_host, worker, snapshot, spec_of(info), pid or 0)
+        yield await _reached(container, worker, stack)
+
+
+async def _reached(container: Copied, worker: Worker, stack: AsyncExitStack) -> Files:
+    services, id = container.session.services, container.info.id
+    mounts = await _mounts_of(container.session, container.info)
+    pid = await _process_of(container.session, id)
+    while True:
+        snapshot = Snapshot(services, id, mounts, has_task=pid is not None)
         try:
-            if session.fifo_dir is None:
-                raise UnreachableError("containerd is on another host")
-            files: Files = await worker.run(opening)
-        except UnreachableError as reason:
-            files = await stack.enter_async_context(
+            return await _opened_on_host(container, snapshot, worker, pid)
+        except UnreachableError as error:
+            reason = error
+        now = await _process_of(container.session, id)
+        if now == pid:
+            return await stack.enter_async_context(
                 _opened_by_daemon(container, snapshot, worker, pid, reason)
             )
-        yield files
+        pid = now  # the task ended, or came, while its files were looked for
+
+
+async def _opened_on_host(container: Copied, snapshot: Snapshot, worker: Worker, pid: int | None) -> Files:
+    if container.session.fifo_dir is None:
+        raise UnreachableError("containerd is on another host")
+    return await worker.run(partial(_open_on_host, worker, snapshot, spec_of(container.info), pid or 0))
 
 
 def _open_on_host(worker: Worker, snapshot: Snapshot, spec: Spec, pid: int) -> Files:

@@ -5,7 +5,8 @@ suite of cases is run against it and against real daemons, so that it stays no k
 
 It has no checkpoints, no transfers, streams and sandboxes, and no Diff of two snapshots (all UNIMPLEMENTED, as far
 as the daemon's own would not be refused before that). Snapshots have no files: their mounts bind an empty
-directory, and unpacking writes nothing there. Garbage is collected only when a Delete asks for it, and leases do
+directory, and neither unpacking nor a copy writes anything there; while a task runs, a copy is what a script for
+``tar`` says. Garbage is collected only when a Delete asks for it, and leases do
 not expire. A process is what its script says: it runs no program, reads stdin only to echo it, leaves no child
 behind that keeps its output open, and what it was still writing when it was killed is lost. Logs go to files, not
 to ``binary://``.

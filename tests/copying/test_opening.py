@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
+from grpclib.const import Status
 
 from containerd_aio import Client, FailedPreconditionError
 from containerd_aio.spec import Spec
@@ -13,8 +15,14 @@ from containerd_aio.testing import FakeContainerd
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with FakeContainerd() as fake, Client(fake.address, fifo_dir=tmp_path) as client:
+async def fake() -> AsyncIterator[FakeContainerd]:
+    async with FakeContainerd() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(fake: FakeContainerd, tmp_path: Path) -> AsyncIterator[Client]:
+    async with Client(fake.address, fifo_dir=tmp_path) as client:
         yield client
 
 
@@ -25,6 +33,26 @@ async def test_a_root_of_the_user_s_own_is_read(client: Client, tmp_path: Path) 
     spec: Spec = {"root": {"path": str(tmp_path / "root")}, "process": {"args": ["serve"], "cwd": "/"}}
     async with await client.new_container("web", spec=spec) as container:
         assert await container.read_file("/alias") == b"hello"
+
+
+async def test_a_task_that_ends_meanwhile_is_not_asked_for_the_files(
+    client: Client, fake: FakeContainerd
+) -> None:
+    async with await client.new_container(
+        "web", image="docker.io/library/fake:latest", args=["serve"]
+    ) as container:
+        [mount] = await client.snapshotter("overlayfs").mounts("web")
+        Path(mount.source, "motd").write_bytes(b"hello")
+        async with await container.new_task() as task, anyio.create_task_group() as group:
+            await task.start()
+            seen = fake.calls["Tasks/Get"]
+
+            async def read() -> None:
+                assert await container.read_file("/motd") == b"hello"
+
+            group.start_soon(read)
+            await fake.called("Tasks/Get", seen + 1)  # it was told of a task, and looks for its process
+            fake.refuse("Tasks/Get", Status.NOT_FOUND, "no running task found", times=2)
 
 
 async def test_without_a_root_there_are_no_files(client: Client) -> None:

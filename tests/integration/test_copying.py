@@ -527,6 +527,34 @@ async def test_a_file_s_capabilities_go_with_it(running: Container, tmp_path: Pa
     assert info.pax_headers["SCHILY.xattr.user.note"] == "a"
 
 
+@pytest.mark.parametrize("state", ["no task", "running", "not to be seen", "on another host"], indirect=True)
+async def test_a_stream_that_is_left_early_leaves_nothing(container: Container, client: Client) -> None:
+    async with container.copy_out("/bin") as archive:
+        assert len(await archive.receive(300)) == 300
+    assert await client.leases.list() == []
+    for task in await client.tasks.list():
+        assert [info.exec_id for info in await client.tasks.list_pids(task.container_id)] == [None]
+
+
+async def test_a_source_that_fails_leaves_no_part_of_a_file(running: Container) -> None:
+    header = tarfile.TarInfo("half")
+    header.size = 9 << 20
+
+    async def archive() -> AsyncIterator[bytes]:
+        yield tar_of([("whole", b"1")])[:1024] + header.tobuf()
+        for _ in range(4):
+            yield bytes(1 << 20)
+        assert ".containerd-aio-" in await output_of(running, "ls", "-A", "/tmp")
+        raise ConnectionResetError("the upload broke off")
+
+    with pytest.raises(ConnectionResetError, match="the upload broke off"):
+        await running.copy_in(archive(), "/tmp")
+    assert await output_of(running, "ls", "-A", "/tmp") == "whole\n"
+    with pytest.raises(InvalidArgumentError, match="truncated inside of 'half'"):
+        await running.copy_in(header.tobuf() + bytes(2 << 20), "/tmp")
+    assert await output_of(running, "ls", "-A", "/tmp") == "whole\n"
+
+
 async def test_from_another_host_a_container_that_runs_is_out_of_reach(
     client: Client, daemon: PrivateDaemon, shared: Container
 ) -> None:
