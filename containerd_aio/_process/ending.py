@@ -157,6 +157,7 @@ class Ending:
         """
         failure: ContainerdError | None = None
         self._record.deleting = True
+        self._stdio.deleting()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._stdio.drain, math.inf)

@@ -205,6 +205,10 @@ class OpenStdio:
         if self._ends.writer is not None:
             self._ends.writer.detach()
 
+    def deleting(self) -> None:
+        """Delete is sent next: from here on the time counts that the shim gives its outputs."""
+        self._draining_since = anyio.current_time()
+
     async def drain(self, timeout: float) -> None:
         """The process has ended: wait until its output is delivered, ``timeout`` seconds at most, then end it.
 

@@ -24,6 +24,7 @@ from tests.integration.leaks import (
     DEFAULT_FIFO_DIR,
     Held,
     ctr,
+    fifos_in,
     left_in_namespace,
     left_on_host,
     remove_namespace,
@@ -255,10 +256,11 @@ def no_fifo_is_left(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
         return
     ended = tmp_path_factory.getbasetemp().parent / "ended"
     ended.mkdir(exist_ok=True)
+    before = fifos_in(DEFAULT_FIFO_DIR)
     yield
     (ended / worker_id).touch()
     if len(list(ended.iterdir())) == int(os.environ["PYTEST_XDIST_WORKER_COUNT"]):
-        left = Held.now(DEFAULT_FIFO_DIR).fifos
+        left = fifos_in(DEFAULT_FIFO_DIR) - before
         if left:
             pytest.fail("left in the FIFO directory:\n" + "\n".join(sorted(left)), pytrace=False)
 

@@ -29,7 +29,7 @@ class Held:
     @classmethod
     def now(cls, *fifo_dirs: Path) -> Held:
         """``fifo_dirs``: where to look for FIFOs and their directories."""
-        return cls(_descriptors(), _tasks(), _fifos(fifo_dirs))
+        return cls(_descriptors(), _tasks(), fifos_in(*fifo_dirs))
 
     def since(self, before: Held) -> list[str]:
         """A line for each thing that is held now and was not before."""
@@ -62,7 +62,8 @@ def _tasks() -> frozenset[asyncio.Task[object]]:
     )
 
 
-def _fifos(directories: tuple[Path, ...]) -> frozenset[str]:
+def fifos_in(*directories: Path) -> frozenset[str]:
+    """What is in the directories and below."""
     return frozenset(str(path) for directory in directories for path in directory.glob("**/*"))
 
 
