@@ -117,13 +117,19 @@ async def impatient(daemon_of_its_own: PrivateDaemon) -> AsyncIterator[Connectio
     await connection.aclose()
 
 
+def freeze(daemon: PrivateDaemon) -> None:
+    """Stop a daemon, and return when it is stopped: its threads run on until one of them has taken the signal."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED)
+
+
 async def test_a_frozen_daemon_meets_the_deadline_and_a_stall_breaks_nothing(
     daemon_of_its_own: PrivateDaemon, impatient: Connection
 ) -> None:
     await impatient.connect()
     async with impatient.caller("x").server_stream(SUBSCRIBE, SubscribeRequest(), Envelope) as events:
         receiving = asyncio.ensure_future(anext(events))
-        os.kill(daemon_of_its_own.pid, signal.SIGSTOP)
+        freeze(daemon_of_its_own)
         try:
             with anyio.fail_after(5), pytest.raises(DeadlineExceededError, match=r"in 0\.5 s"):
                 await version(impatient)
