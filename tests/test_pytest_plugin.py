@@ -21,15 +21,16 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return project.runpytest_inprocess("-p", "pytest_containerd_aio", "-rs", *options)
+    return project.runpytest_inprocess("-p", "containerd_aio.pytest_plugin", "-rs", *options)
 
 
 def test_who_does_not_use_the_fixtures_does_not_pay_for_them() -> None:
     """pytest imports the plugin at every start, in every project where this library is installed."""
-    code = "import sys, pytest_containerd_aio; print(sorted(sys.modules))"
+    code = "import sys, containerd_aio.pytest_plugin; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert "'pytest_containerd_aio'" in done.stdout
-    assert "'containerd_aio'" not in done.stdout
+    assert "'containerd_aio.pytest_plugin'" in done.stdout
+    for dear in ("containerd_aio.client", "betterproto", "grpclib"):
+        assert f"'{dear}'" not in done.stdout
 
 
 def test_a_fake_containerd_is_new_for_each_test(project: pytest.Pytester) -> None:

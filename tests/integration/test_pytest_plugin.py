@@ -51,7 +51,9 @@ def project(
 def test_each_test_has_a_namespace_of_its_own_and_nothing_is_left_on_the_host(
     project: pytest.Pytester,
 ) -> None:
-    result = project.runpytest_inprocess("-p", "pytest_containerd_aio", f"--containerd-program={CONTAINERD}")
+    result = project.runpytest_inprocess(
+        "-p", "containerd_aio.pytest_plugin", f"--containerd-program={CONTAINERD}"
+    )
     result.assert_outcomes(passed=4)
     namespaces = [used.stem for used in project.path.glob("*.used")]
     assert len(namespaces) == 2

@@ -11,8 +11,8 @@ in its auto mode. ``containerd`` serves both, and tests that are not async.
 Where ``containerd`` cannot run, its tests are skipped, unless ``--containerd-program=PROGRAM`` asks for one: then they fail,
 as they should in CI.
 
-pytest imports this module at every start, also where nobody uses it. So it stands beside the package, not in it:
-``import containerd_aio`` takes longer than pytest itself.
+pytest imports this module at every start, also where nobody uses it: so it imports nothing of the library before a
+fixture is asked for.
 """
 
 from __future__ import annotations
