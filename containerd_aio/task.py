@@ -14,6 +14,7 @@ from containerd_aio._checkpoint.directory import checkpoint_to_directory
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._exits.record import ExitRecord, ProcessKey
 from containerd_aio._process.adding import add_exec
+from containerd_aio._process.ending import LAST_OUTPUT_SECONDS
 from containerd_aio._process.freezer import Freezer
 from containerd_aio._process.loading import load
 from containerd_aio._process.spec import exec_spec, spec_of
@@ -39,8 +40,6 @@ from containerd_aio.types import (
 )
 from containerd_aio.types.identifier import check_identifier
 
-# Of an exec whose task is gone; its end is near.
-_LAST_OUTPUT_SECONDS = 2.0
 _UPDATABLE = frozenset({ProcessState.CREATED, ProcessState.RUNNING, ProcessState.PAUSED})
 
 
@@ -291,4 +290,4 @@ class Task(Process):
         async with AsyncExitStack() as steps:  # each, whatever happens to the others
             for process in self._execs:
                 steps.push_async_callback(process.stdio.aclose)
-                steps.push_async_callback(process.stdio.drain, _LAST_OUTPUT_SECONDS)
+                steps.push_async_callback(process.stdio.drain, LAST_OUTPUT_SECONDS)

@@ -19,7 +19,7 @@ from containerd_aio.types import ExitStatus, ProcessState
 from containerd_aio.types.signal import STOP_SIGNAL_LABEL, known_signal
 
 # Delete itself has no deadline of ours; once it has answered, the shim's ends are closed and EOF is near.
-_LAST_OUTPUT_SECONDS = 2.0
+LAST_OUTPUT_SECONDS = 2.0
 # A process that does not die of SIGKILL within that is looked at: it may be frozen.
 _DEATH_SECONDS = 1.0
 
@@ -126,7 +126,7 @@ class Ending:
         """Delete it, and settle its waits by the answer; of one that was deleted before, read what is left."""
         # Once it is deleted its ids may be another's, and a second Delete would hit that one.
         if self._record.phase is Phase.DELETED:
-            await self._stdio.drain(_LAST_OUTPUT_SECONDS)
+            await self._stdio.drain(LAST_OUTPUT_SECONDS)
             return
         if kill:
             await self.kill()
@@ -168,7 +168,7 @@ class Ending:
                 else:
                     # Not after the output: who gives that up has deleted the process all the same.
                     self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
-                group.cancel_scope.deadline = anyio.current_time() + _LAST_OUTPUT_SECONDS
+                group.cancel_scope.deadline = anyio.current_time() + LAST_OUTPUT_SECONDS
         finally:
             self._record.deleting = False
         if failure is not None:
