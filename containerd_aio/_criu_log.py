@@ -37,15 +37,10 @@ def criu_reasons(message: str) -> list[str]:
     return list(wanted)[:_LINES]
 
 
-def with_criu_reasons(error: ContainerdError, *, local: bool) -> ContainerdError:
-    """Return the error, with what CRIU's log says in its message; ``local``: containerd is on this host."""
-    reasons = criu_reasons(error.server_message) if local else []
-    if not reasons or not isinstance(error, UnknownError):
-        return error
-    said = f"; CRIU says: {'; '.join(reasons)}"
-    return UnknownError(
-        f"{error}{said}",
-        method=error.method,
-        subject=error.subject,
-        server_message=error.server_message.removesuffix(": unknown") + said,
-    )
+def criu_says(error: ContainerdError, *, local: bool) -> str:
+    """Return what CRIU's log adds to the runtime's answer, to be put behind it, or nothing.
+
+    ``local``: containerd is on this host, and so is the log.
+    """
+    reasons = criu_reasons(error.server_message) if local and isinstance(error, UnknownError) else []
+    return f"; CRIU says: {'; '.join(reasons)}" if reasons else ""

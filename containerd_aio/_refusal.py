@@ -73,12 +73,9 @@ def state_refused(
     """Return the error for a call that a state forbids, with the way out; ``answer`` is what containerd said."""
     way = {**_WAYS, **(ways or {})}.get(state)
     message = f"{what}: {name} is {state}" + (f"; {way}" if way else "")
-    return FailedPreconditionError(
-        message,
-        method=answer.method if answer else "",
-        subject=answer.subject if answer else name,
-        server_message=answer.server_message if answer else "",
-    )
+    if answer is None:
+        return FailedPreconditionError(message, subject=name)
+    return answer.reworded(message, FailedPreconditionError)
 
 
 def reason_of(error: ContainerdError) -> str:
@@ -86,21 +83,11 @@ def reason_of(error: ContainerdError) -> str:
     return error.server_message.removesuffix(": unknown").strip()
 
 
-def start_failed(key: object, error: ContainerdError) -> StartFailedError:
-    """Return the error of a process that the runtime refused, with the runtime's reason."""
-    return StartFailedError(
-        f"{key} could not be started: {reason_of(error)}",
-        method=error.method,
-        subject=error.subject,
-        server_message=error.server_message,
-    )
+def start_failed(key: object, error: ContainerdError, *, more: str = "") -> StartFailedError:
+    """Return the error of a process that the runtime refused, with the runtime's reason; ``more`` follows it."""
+    return error.reworded(f"{key} could not be started: {reason_of(error)}{more}", StartFailedError)
 
 
 def limits_refused(name: str, error: ContainerdError) -> InvalidArgumentError:
     """Return the error of limits that the kernel does not take, with the runtime's reason."""
-    return InvalidArgumentError(
-        f"{name} cannot have these limits: {reason_of(error)}",
-        method=error.method,
-        subject=error.subject,
-        server_message=error.server_message,
-    )
+    return error.reworded(f"{name} cannot have these limits: {reason_of(error)}", InvalidArgumentError)

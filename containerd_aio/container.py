@@ -480,12 +480,7 @@ class Container:
     def _refused(self, error: AlreadyExistsError | UnknownError) -> ContainerdError:
         if isinstance(error, UnknownError):
             return start_failed(f"task '{self.id}'", error)
-        return AlreadyExistsError(
-            f"container '{self.id}' has a task already; container.task() loads it",
-            method=error.method,
-            subject=error.subject,
-            server_message=error.server_message,
-        )
+        return error.reworded(f"container '{self.id}' has a task already; container.task() loads it")
 
 
 def _labelled(mounts: Sequence[Mount], spec: Spec) -> Sequence[Mount]:

@@ -21,10 +21,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from containerd_aio.types.process import ExitStatus
+
+_Kind = TypeVar("_Kind", bound="ContainerdError")
 
 
 class ContainerdError(Exception):
@@ -42,6 +44,28 @@ class ContainerdError(Exception):
         self.method = method
         self.subject = subject
         self.server_message = server_message
+
+    @overload
+    def reworded(self, message: str) -> Self: ...
+
+    @overload
+    def reworded(self, message: str, kind: type[_Kind]) -> _Kind: ...
+
+    def reworded(self, message: str, kind: type[ContainerdError] | None = None) -> ContainerdError:
+        """Return an error of the same class, or of another ``kind``, that says ``message`` instead.
+
+        It knows what this one knows: the call, its subject, containerd's answer, and the notes. This one is its
+        cause. ``kind`` is a class that is made as this one is, so not ``ProcessFailedError``.
+        """
+        told = self._with_message(message) if kind is None else kind(message)
+        told.method, told.subject, told.server_message = self.method, self.subject, self.server_message
+        for note in getattr(self, "__notes__", ()):
+            told.add_note(note)
+        told.__cause__ = self
+        return told
+
+    def _with_message(self, message: str) -> Self:
+        return type(self)(message)
 
 
 class CancelledByServerError(ContainerdError):
@@ -157,6 +181,9 @@ class ProcessFailedError(ContainerdError):
         super().__init__(message)
         self.exit_status = exit_status
         self.stderr = stderr
+
+    def _with_message(self, message: str) -> Self:
+        return type(self)(message, exit_status=self.exit_status, stderr=self.stderr)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_process_failed, (self.args[0], self.exit_status, self.stderr), self.__dict__

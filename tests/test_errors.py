@@ -77,6 +77,37 @@ def test_an_error_is_what_python_calls_it(cls: type[ContainerdError], builtin: t
     assert issubclass(cls, builtin)
 
 
+@pytest.mark.parametrize("cls", [*PLAIN, ProcessFailedError])
+def test_a_reworded_error_is_the_same_in_other_words(cls: type[ContainerdError]) -> None:
+    error = example(cls)
+    error.add_note("while cleaning up")
+    told = error.reworded("there is no 'web'; `ps` shows those that are")
+    assert str(told) == "there is no 'web'; `ps` shows those that are"
+    assert type(told) is cls
+    assert vars(told) == vars(error)
+    assert told.__cause__ is error
+
+
+@pytest.mark.parametrize("cls", [*PLAIN, ProcessFailedError])
+def test_an_error_may_be_reworded_to_one_of_another_kind(cls: type[ContainerdError]) -> None:
+    error = example(cls)
+    told = error.reworded("it could not be started", errors.StartFailedError)
+    assert str(told) == "it could not be started"
+    assert type(told) is errors.StartFailedError
+    assert (told.method, told.subject) == (error.method, error.subject)
+    assert told.server_message == error.server_message
+    assert told.__cause__ is error
+
+
+def test_a_note_on_a_reworded_error_is_not_on_the_first_one() -> None:
+    error = errors.NotFoundError("gone")
+    error.add_note("of both")
+    told = error.reworded("it is gone")
+    told.add_note("of the second")
+    assert error.__notes__ == ["of both"]
+    assert told.__notes__ == ["of both", "of the second"]
+
+
 def test_no_error_is_a_cancellation() -> None:
     assert all(issubclass(cls, Exception) for cls in family(ContainerdError))
 

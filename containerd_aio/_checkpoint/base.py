@@ -58,10 +58,7 @@ async def _target(session: Session, name: str, subject: str) -> Descriptor:
     try:
         record = await session.services.images.get(name)
     except NotFoundError as error:
-        raise NotFoundError(
-            f"image '{name}' of {subject} is gone: bring it back, or use container.checkpoint(image=False)",
-            method=error.method,
-            subject=subject,
-            server_message=error.server_message,
+        raise error.reworded(
+            f"image '{name}' of {subject} is gone: bring it back, or use container.checkpoint(image=False)"
         ) from error
     return await base_image(session.services.content, record.target)

@@ -8,8 +8,8 @@ from typing import Final
 
 from containerd_aio._checkpoint.index import CONFIG, MEMORY, Checkpoint
 from containerd_aio._checkpoint.unique_spec import found_after_all, held_digests
-from containerd_aio._criu_log import with_criu_reasons
-from containerd_aio._refusal import state_named
+from containerd_aio._criu_log import criu_says
+from containerd_aio._refusal import reason_of, state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.runc import checkpoint_options
 from containerd_aio.errors import AlreadyExistsError, CheckpointFailedError, NotFoundError, UnknownError
@@ -90,11 +90,8 @@ async def _is_stored(session: Session, part: Descriptor) -> bool:
 
 
 def _failed(session: Session, name: str, error: UnknownError) -> CheckpointFailedError:
-    told = with_criu_reasons(error, local=session.fifo_dir is not None)
-    hint = "; client.checkpoint_support() tells whether it can be here" if told is error else ""
-    return CheckpointFailedError(
-        f"{name} could not be checkpointed: {told.server_message.removesuffix(': unknown')}{hint}",
-        method=error.method,
-        subject=error.subject,
-        server_message=error.server_message,
+    said = criu_says(error, local=session.fifo_dir is not None)
+    more = said or "; client.checkpoint_support() tells whether it can be here"
+    return error.reworded(
+        f"{name} could not be checkpointed: {reason_of(error)}{more}", CheckpointFailedError
     )

@@ -98,11 +98,8 @@ class _Walk:
         except NotFoundError as error:
             if not needed:
                 return
-            raise NotFoundError(
-                f"{descriptor.digest} ({descriptor.media_type[:200]}) is a part of the image, but not there",
-                method=error.method,
-                subject=error.subject,
-                server_message=error.server_message,
+            raise error.reworded(
+                f"{descriptor.digest} ({descriptor.media_type[:200]}) is a part of the image, but not there"
             ) from error
         if size != descriptor.size:
             raise DataLossError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from containerd_aio._criu_log import with_criu_reasons
+from containerd_aio._criu_log import criu_says
 from containerd_aio._exits.record import Phase
 from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.ending import Ending
@@ -105,8 +105,8 @@ class Starting:
                 return (
                     None if again else state_refused(_WHAT, self._calls.name, state, ways=_WAYS, answer=error)
                 )
-            told = with_criu_reasons(error, local=self._session.fifo_dir is not None)
-            failure = await self._refused_by_task(error) or start_failed(self._record.key, told)
+            said = criu_says(error, local=self._session.fifo_dir is not None)
+            failure = await self._refused_by_task(error) or start_failed(self._record.key, error, more=said)
         self._record.start_failed(failure)
         await self._stdio.drain(0)
         await self._stdio.aclose()

@@ -23,12 +23,9 @@ async def container_named(client: Client, id: str) -> Container:
     try:
         return await client.load_container(id)
     except NotFoundError as error:
-        raise NotFoundError(
+        raise error.reworded(
             f"there is no container '{id}' in namespace '{client.namespace}'; `ps --all` shows those that are, "
-            "-n takes another namespace",
-            method=error.method,
-            subject=error.subject,
-            server_message=error.server_message,
+            "-n takes another namespace"
         ) from error
 
 
@@ -40,12 +37,9 @@ async def image_named(client: Client, name: str) -> Image:
     try:
         return await client.image(name)
     except NotFoundError as error:
-        raise NotFoundError(
+        raise error.reworded(
             f"there is no image '{name}' in namespace '{client.namespace}'; `images` shows those that are, "
-            "`import` brings one from an archive",
-            method=error.method,
-            subject=error.subject,
-            server_message=error.server_message,
+            "`import` brings one from an archive"
         ) from error
 
 
@@ -57,11 +51,8 @@ async def task_of(container: Container, stdio: Stdio | None = None) -> Task:
     try:
         return await container.task(stdio)
     except NotFoundError as error:
-        raise NotFoundError(
-            f"container '{container.id}' has no task: it is only stored, nothing runs in it",
-            method=error.method,
-            subject=error.subject,
-            server_message=error.server_message,
+        raise error.reworded(
+            f"container '{container.id}' has no task: it is only stored, nothing runs in it"
         ) from error
 
 

@@ -102,12 +102,9 @@ async def _new_container(client: Client, order: Order, id: str, *, log: Path | N
             labels={} if log is None else {LOG_FILE_LABEL: str(log)},
         )
     except AlreadyExistsError as error:
-        raise AlreadyExistsError(
+        raise error.reworded(
             f"there is a container '{id}' in namespace '{client.namespace}': `rm {id}` removes it, --id takes "
-            "another id",
-            method=error.method,
-            subject=error.subject,
-            server_message=error.server_message,
+            "another id"
         ) from error
 
 
