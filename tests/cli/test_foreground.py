@@ -44,7 +44,7 @@ async def ended_by(
             os.kill(os.getpid(), number)
             await anyio.lowlevel.checkpoint()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(send)
             with signals.ending():

@@ -113,7 +113,7 @@ async def following(
 ) -> AsyncIterator[asyncio.Future[ExitStatus]]:
     """Follow a log; yields the end of its task. Leaving the block waits until following has ended."""
     exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             follow = partial(copy_until_ended, patience=patience)
             group.start_soon(follow, log, descriptor, reader.output, exited)

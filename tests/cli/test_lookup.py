@@ -37,7 +37,7 @@ async def test_all_are_done_at_once_and_told_in_their_order(capsys: pytest.Captu
         await all_begun.wait()
         return f"{name} done"
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await each(["c", "a", "b", "a"], act) == 0
     assert capsys.readouterr().out == "c done\na done\nb done\n"
 
@@ -65,7 +65,7 @@ async def test_what_is_done_first_is_told_first_if_its_turn_has_come(
             await second.wait()
         return name
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(each, ["first", "second"], act)
             await anyio.wait_all_tasks_blocked()

@@ -70,7 +70,7 @@ async def test_given_up_at_any_moment_a_container_in_the_foreground_is_gone(
 async def test_a_signal_on_the_way_ends_it_with_the_signal_s_code(tmp_path: Path) -> None:
     signals = SignalsCaught()
     async with FakeContainerd() as fake, fake.client() as client:
-        with fake.delay("Containers/Create", 0.05), anyio.fail_after(5):
+        with fake.delay("Containers/Create", 0.05), anyio.fail_after(60):
             async with anyio.create_task_group() as group:
 
                 async def interrupt() -> None:

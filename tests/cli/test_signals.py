@@ -14,7 +14,7 @@ from containerd_aio.cli.signals import CAUGHT, SignalsCaught
 @pytest.mark.parametrize("number", CAUGHT)
 async def test_a_signal_that_nobody_takes_ends_the_command(number: signal.Signals) -> None:
     signals = SignalsCaught()
-    with anyio.fail_after(5), signals.ending():
+    with anyio.fail_after(60), signals.ending():
         os.kill(os.getpid(), number)
         await anyio.sleep_forever()
     assert signals.ended_by is number
@@ -29,7 +29,7 @@ async def test_whoever_takes_signals_gets_them_and_may_end_the_command() -> None
         got.append(number)
         came.set()
 
-    with anyio.fail_after(5), signals.ending():
+    with anyio.fail_after(60), signals.ending():
         with signals.taken(take):
             os.kill(os.getpid(), signal.SIGTERM)
             await came.wait()
@@ -45,7 +45,7 @@ async def test_what_we_were_started_to_ignore_stays_ignored() -> None:
     signals = SignalsCaught()
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with anyio.fail_after(5), signals.ending():
+        with anyio.fail_after(60), signals.ending():
             os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
             await anyio.sleep_forever()

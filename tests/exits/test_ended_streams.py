@@ -96,7 +96,7 @@ async def test_an_exit_that_nobody_told_of_is_found_on_the_next_stream(
     end: Callable[[Peer, int], None], connections: int
 ) -> None:
     server = Scripted()
-    with tempfile.TemporaryDirectory(prefix="aio-") as directory, anyio.fail_after(10):
+    with tempfile.TemporaryDirectory(prefix="aio-") as directory, anyio.fail_after(30):
         path = Path(directory) / "s"
         async with listening(path, server.play):
             connection = Connection(Address.parse(str(path)))

@@ -36,7 +36,7 @@ async def test_closing_answers_those_that_wait_for_the_stream(
         except ClientClosedError as error:
             failures.append(error)
 
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             group.start_soon(attach)
             await anyio.wait_all_tasks_blocked()
@@ -53,7 +53,7 @@ async def test_closing_is_no_crash_while_execs_are_asked_about(
     daemon.exit("web")  # its execs are asked for later
     await task.wait()
     await anyio.wait_all_tasks_blocked()
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         await watcher.aclose()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     with pytest.raises(ClientClosedError):
@@ -75,7 +75,7 @@ async def test_a_connection_that_was_closed_is_not_tried_again(
 
     monkeypatch.setattr(daemon, "stream", closed)
     daemon.lose()
-    with anyio.fail_after(2), pytest.raises(ClientClosedError):
+    with anyio.fail_after(30), pytest.raises(ClientClosedError):
         await exited
     with pytest.raises(ClientClosedError):
         await watcher.attached()
@@ -98,7 +98,7 @@ async def test_a_shim_that_hangs_holds_up_nobody_else_where_containerd_is_asked(
         asked = daemon.asked
         await asked.wait()
         daemon.lose()  # the reconciling meets the shim that hangs, and so does each sweep
-        with anyio.fail_after(2):
+        with anyio.fail_after(30):
             await watcher.attached()
             await anyio.sleep(0.1)
             daemon.exit("web", code=8, told=False)
@@ -127,7 +127,7 @@ async def test_a_shim_that_hung_when_the_stream_came_back_is_asked_until_it_answ
     daemon.get = slow  # type: ignore[method-assign]
     daemon.lose()
     daemon.exit("web", code=5, told=False)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         assert (await exited).code == 5
 
 
@@ -140,7 +140,7 @@ async def test_loading_while_the_shim_hangs_takes_nothing_from_those_that_wait(
     assert loaded is record
     assert not exited.done()
     daemon.exit("web", code=3)
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         assert (await exited).code == 3
 
 
@@ -155,7 +155,7 @@ async def test_loading_while_the_answer_of_create_is_under_way_ends_neither(
     waits = [made.wait(), loaded.wait()]
     watcher.created(made, 7)
     daemon.exit("web", code=4)
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         assert [(await wait).code for wait in waits] == [4, 4]
 
 
@@ -180,7 +180,7 @@ async def test_a_status_that_comes_before_the_stream_is_back_blames_the_restart(
     with pytest.raises(ProcessLostError, match="while containerd was down"):
         await record.wait()
     daemon.up = True
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         await watcher.attached()
     await anyio.wait_all_tasks_blocked()
     watcher.missing(other)
@@ -209,7 +209,7 @@ async def test_execs_are_given_time_when_their_task_is_deleted(
     watcher.deleted(task, 0, 1_000)
     daemon.processes.clear()
     daemon.tell("web", "ps", pid=8, status=ExitStatus(2, 1_000))
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         assert (await exited).code == 2
 
 
@@ -220,7 +220,7 @@ async def test_execs_of_which_nothing_comes_are_lost_with_their_task(
     task = await running(watcher, daemon)
     process = await running(watcher, daemon, exec_id="ps", pid=8)
     watcher.deleted(task, 0, 1_000)
-    with anyio.fail_after(2), pytest.raises(ProcessLostError, match="deleted"):
+    with anyio.fail_after(30), pytest.raises(ProcessLostError, match="deleted"):
         await process.wait()
 
 
@@ -245,7 +245,7 @@ async def test_what_is_doubted_in_the_moment_of_a_loss_is_asked_for_afterwards(
     exited = record.wait()
     daemon.lose()
     daemon.exit("web", code=6, told=False)
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         await closing.wait()
         watcher.doubt(record)
         go_on.set()
@@ -299,14 +299,15 @@ async def test_processes_that_were_awaited_and_forgotten_leave_the_table_empty(c
 
 
 async def test_the_exit_of_an_init_does_not_look_at_all_other_containers() -> None:
-    """10,000 tasks that end at once are 10,000 steps, not their square."""
+    """20,000 tasks that end at once are 20,000 steps, not their square, which would take minutes."""
+    asyncio.get_running_loop().set_debug(False)
     table = ExitTable()
     records = []
-    for number in range(10_000):
+    for number in range(20_000):
         records.append(table.track(ProcessKey(f"web-{number}", "")))
         table.created(records[-1], number + 1)
-    with anyio.fail_after(5):
-        for number in range(10_000):
+    with anyio.fail_after(30):
+        for number in range(20_000):
             assert table.execs_of(f"web-{number}") == []
             if number % 100 == 0:
                 await anyio.lowlevel.checkpoint()

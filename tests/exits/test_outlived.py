@@ -36,7 +36,7 @@ async def test_a_process_that_outlives_its_shim_is_waited_for_and_so_are_its_exe
     await anyio.wait_all_tasks_blocked()
     assert not any(wait.done() for wait in waits)
     exec_seen.end(137)
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         assert [await wait for wait in waits] == [ExitStatus(7), ExitStatus(137)]
 
 
@@ -48,7 +48,7 @@ async def test_what_a_status_tells_waits_for_the_end_too(daemon: FakeDaemon, wat
     watcher.missing(record)
     assert not exited.done()
     witness.end(3)
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         assert await exited == ExitStatus(3)
 
 
@@ -63,7 +63,7 @@ async def test_without_a_stream_it_is_asked_for_when_there_is_one_again(
     await anyio.wait_all_tasks_blocked()
     watcher.missing(record)
     daemon.up = True
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         await watcher.attached()
         await anyio.wait_all_tasks_blocked()
         assert not exited.done()
@@ -85,7 +85,7 @@ async def test_one_that_does_not_end_is_given_up_and_holds_up_nobody(monkeypatch
         waits = [stuck.wait(), record.wait()]
         del daemon.processes["stuck", ""]
         daemon.exit("web", code=5, told=False)
-        with anyio.fail_after(2):
+        with anyio.fail_after(30):
             assert (await waits[1]).code == 5
             assert not waits[0].done()
             with pytest.raises(ProcessLostError, match="its shim died"):
@@ -101,6 +101,6 @@ async def test_closing_ends_the_waiting_for_an_end(daemon: FakeDaemon, watcher: 
     daemon.processes.clear()
     watcher.doubt(record)
     await anyio.wait_all_tasks_blocked()
-    with anyio.fail_after(2):
+    with anyio.fail_after(30):
         await watcher.aclose()
         await asyncio.wait([exited])

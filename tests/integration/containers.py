@@ -84,7 +84,7 @@ async def container_of(
 
 
 async def left_its_root(task: Task) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while os.path.exists(f"/proc/{task.pid}/root/etc"):  # noqa: ASYNC110 - nothing tells of it
             await anyio.sleep(0.01)
 

@@ -56,7 +56,7 @@ async def test_a_task_is_attached_to_and_loses_nothing(
             exited = task.wait()
             await say(task, b"hello\n")
             await task.close_io()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 assert (await exited).code == 0
             status = await task.delete()
             assert status == await exited
@@ -83,7 +83,7 @@ async def test_an_exec_is_attached_to_and_loses_nothing(
             exited = process.wait()
             await say(process, b"hello\n")
             await process.close_io()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 assert (await exited).code == 0
             assert await process.delete() == await exited
             assert await rest_of(process.stdout) == b"hello\nhello\n"
@@ -127,7 +127,7 @@ async def test_what_has_ended_is_loaded_and_told(
             async with another_client(daemon, namespace, fifo_dir) as other:
                 loaded = await (await other.load_container("host")).task()
                 process = await loaded.load_process("six")
-                with anyio.fail_after(10):
+                with anyio.fail_after(60):
                     assert await process.wait() == status
                 assert status.code == 6
                 assert (await process.status()).exit_status == status

@@ -33,7 +33,7 @@ def typed(client: Client) -> Typed:
 
     async def typed(*args: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "containerd_aio", *args]
-        with anyio.fail_after(50):
+        with anyio.fail_after(60):
             return await anyio.run_process(command, input=input, check=False, env={**os.environ, **where})
 
     return typed

@@ -29,7 +29,7 @@ UNHEEDING = ["sh", "-c", "echo ready; sleep 3600"]
 async def typed(
     *args: str, input: bytes = b"", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    with anyio.fail_after(50):
+    with anyio.fail_after(60):
         return await anyio.run_process(
             [*COMMAND, *args], input=input, check=False, env={**os.environ, **(env or {})}
         )
@@ -38,7 +38,7 @@ async def typed(
 async def shell(
     script: str, *, input: bytes = b"", env: dict[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
-    with anyio.fail_after(50):
+    with anyio.fail_after(60):
         return await anyio.run_process(
             ["bash", "-c", script], input=input, check=False, env={**os.environ, **env}
         )
@@ -49,7 +49,7 @@ async def started(*args: str, env: dict[str, str]) -> AsyncIterator[tuple[Proces
     """A command that runs, and its output."""
     async with await anyio.open_process([*COMMAND, *args], env={**os.environ, **env}, stderr=None) as process:
         assert process.stdout is not None
-        with anyio.fail_after(50):
+        with anyio.fail_after(60):
             yield process, process.stdout
 
 

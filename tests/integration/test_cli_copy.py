@@ -50,7 +50,7 @@ async def test_archives_come_and_go_on_stdin_and_stdout(daemon: PrivateDaemon, n
     env = {**os.environ, "CONTAINERD_ADDRESS": daemon.address, "CONTAINERD_NAMESPACE": namespace}
     command = shlex.join([sys.executable, "-m", "containerd_aio", "cp"])
     script = f"{command} web:/etc - | {command} - web:/tmp && {command} web:/tmp/etc/passwd -"
-    with anyio.fail_after(50):
+    with anyio.fail_after(60):
         done = await anyio.run_process(["sh", "-c", script], env=env, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:

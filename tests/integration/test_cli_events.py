@@ -84,7 +84,7 @@ async def watching(address: str, *args: str) -> AsyncIterator[Watch]:
             os.close(write_stdout)
             os.close(write_stderr)
             try:
-                with anyio.fail_after(50):
+                with anyio.fail_after(60):
                     yield Watch(process, Lines(stdout), Lines(stderr))
             finally:
                 if process.returncode is None:
@@ -105,7 +105,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 async def ended(args: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
     """Run the command to its end."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         return await anyio.run_process([*COMMAND, *args], check=False)
 
 
@@ -217,7 +217,7 @@ async def test_head_gets_its_lines(daemon: PrivateDaemon, services: Services, na
     script = f'set -o pipefail; {sys.executable} -m containerd_aio events "$@" | head -2'
     args = ["--address", daemon.address, f"namespace=={namespace}"]
     async with await anyio.open_process(["bash", "-c", script, "bash", *args]) as process:
-        with anyio.fail_after(50):
+        with anyio.fail_after(60):
             while process.returncode is None:
                 await services.events.publish("/example/start", TaskStart("web", 7))
                 with anyio.move_on_after(0.05):
@@ -252,7 +252,7 @@ async def test_a_file_can_be_written_to(daemon: PrivateDaemon, services: Service
     path = tmp_path / "events"
     with path.open("wb") as file:
         async with await anyio.open_process([*COMMAND, "--address", daemon.address], stdout=file) as process:
-            with anyio.fail_after(50):
+            with anyio.fail_after(60):
                 while path.stat().st_size == 0:
                     await services.events.publish("/example/start", TaskStart("web", 7))
                 process.send_signal(signal.SIGINT)

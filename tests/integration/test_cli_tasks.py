@@ -143,7 +143,7 @@ async def test_following_a_log_shows_what_is_written_in_the_moment_of_the_end(
             "job", "sh", "-c", "echo begin; dd if=/dev/zero bs=100000 count=20 2>/dev/null; echo end"
         )
         capfd.readouterr()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await show_logs("job", **where, follow=True, tail=None)
         shown = capfd.readouterr().out
         assert len(shown) == 2_000_010, number

@@ -163,7 +163,7 @@ async def test_what_lies_in_the_way_is_replaced_and_never_opened(running: Contai
             await running.write_file(path, b"x")
         with pytest.raises(FailedPreconditionError, match="is not a regular file"):
             await running.read_file(path)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await running.copy_in(tar_of([(name, b"new") for name in ("disk", "fifo", "shared")]), "/tmp")
     assert await output_of(running, "cat", "/tmp/disk", "/tmp/fifo", "/tmp/shared") == "newnewnew"
     assert b"root:x:0:0" in await running.read_file("/etc/passwd")

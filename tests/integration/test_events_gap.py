@@ -96,7 +96,7 @@ async def test_a_frozen_daemon_is_no_gap(
     daemon_of_its_own: PrivateDaemon, client: Client, entered: bool
 ) -> None:
     events = client.events.subscribe('topic=="/example/start"', on_gap="resume")
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         try:
             if entered:
                 await events.__aenter__()
@@ -145,7 +145,7 @@ async def test_it_is_closed_while_there_is_no_daemon(
     daemon_of_its_own: PrivateDaemon, client: Client
 ) -> None:
     """Descriptors and tasks that were left would be found behind the test."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with client.events.subscribe(on_gap="resume") as events:
             daemon_of_its_own.kill()
             with anyio.move_on_after(0.5) as scope:

@@ -212,7 +212,7 @@ async def test_changes_of_namespaces_are_told(side: Side) -> None:
         await service.create(name)
         await service.update(name, {"a": "1"})
         await service.delete(name)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             seen = await told_until(stream, "/namespaces/delete")
     assert seen == [(f"/namespaces/{what}", name) for what in ("create", "update", "delete")]
 
@@ -557,7 +557,7 @@ async def test_snapshots_are_told(side: Side) -> None:
         await service.view("v")
         await service.commit("n", "k")
         await service.remove("n")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             seen = await told_until(stream, "/snapshot/remove")
     assert seen == [("/snapshot/prepare", "k"), ("/snapshot/commit", "n"), ("/snapshot/remove", "n")]
 

@@ -75,7 +75,7 @@ async def test_a_killed_task_takes_its_children_along(
         pids = await family_of(task)
         exited = task.wait()
         await task.kill(all=all)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert (await exited).code == 137
         await task.delete()
 
@@ -121,7 +121,7 @@ async def test_a_container_that_runc_removed_behind_containerds_back_is_told(
         root = f"/run/containerd/runc/{client.namespace}"
         delete = ["runc", "--root", root, "delete", "--force", "web"]
         await anyio.to_thread.run_sync(lambda: subprocess.run(delete, check=True))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert (await exited).code == 137
         with pytest.raises(NotFoundError):
             await task.kill()
@@ -136,7 +136,7 @@ async def test_an_init_that_is_killed_before_its_start_is_stopped(client: Client
         assert (await task.status()).state is ProcessState.CREATED
         exited = task.wait()
         os.kill(task.pid, signal.SIGKILL)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             status = await exited
         assert status.code == 137
         assert (await task.status()).state is ProcessState.STOPPED
@@ -157,7 +157,7 @@ async def test_execs_that_come_too_late_for_their_task_are_refused_and_nothing_h
         waits = [process.wait() for process in processes]
         await task.kill()
         await task.wait()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             for process, exited in zip(processes, waits, strict=True):
                 with pytest.raises(FailedPreconditionError, match="task 'web' is stopped"):
                     await process.start()
@@ -193,7 +193,7 @@ async def test_execs_that_race_with_the_end_of_their_task_are_told_one_way_or_th
                     await stack.enter_async_context(await task.exec(f"race-{number}", SLEEP))
                     for number in range(4)
                 ]
-                with anyio.fail_after(30):
+                with anyio.fail_after(60):
                     async with anyio.create_task_group() as group:
                         for process in processes:
                             group.start_soon(start, process, process.wait())

@@ -33,7 +33,7 @@ async def restarting() -> AsyncIterator[PrivateDaemon]:
 
 async def next_task(events: Subscription[Event], id: str) -> int:
     """The pid of the next task that is made of this container, by whomever."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async for event in events:
             if isinstance(event.payload, TaskCreate) and event.payload.container_id == id:
                 return event.payload.pid
@@ -81,7 +81,7 @@ async def test_what_its_label_wants_to_run_is_made_anew(restarting: PrivateDaemo
                 assert task.pid == pids[-1]
                 exited = task.wait()
                 await task.kill()
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     assert (await exited).code == 137
             assert len(set(pids)) == 3
             await running(web)
@@ -102,7 +102,7 @@ async def test_what_fails_is_made_anew_as_often_as_its_label_says(
         ):
             exited = task.wait()
             await task.start()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 assert (await exited).code == 7
             await failing.set_labels({STATUS: "running", POLICY: "on-failure:2"})
             assert await next_task(created, "fails") == task.pid

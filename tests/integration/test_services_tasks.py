@@ -92,7 +92,7 @@ async def test_a_task_lives_and_ends(
     services: Services, container: ContainerInfo, rootfs: list[Mount]
 ) -> None:
     tasks = services.tasks
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         pid = await tasks.create(ID, rootfs=rootfs)
         created = await tasks.get(ID)
         assert (created.container_id, created.exec_id, created.pid) == (ID, "", pid)
@@ -127,7 +127,7 @@ async def test_a_task_lives_and_ends(
 
 
 async def test_an_exec_lives_and_ends(tasks: Tasks) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await tasks.exec(ID, "ps-1", process("sh", "-c", "sleep 1000; true"))
         assert await state(tasks, "ps-1") is ProcessState.CREATED
         with pytest.raises(FailedPreconditionError, match=f"exec 'ps-1' of task '{ID}'"):
@@ -149,7 +149,7 @@ async def test_an_exec_lives_and_ends(tasks: Tasks) -> None:
 async def test_what_never_ran_has_no_time(
     services: Services, tasks: Tasks, container: ContainerInfo, rootfs: list[Mount]
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await tasks.exec(ID, "idle", process("cat"))
         deleted = await tasks.delete_process(ID, "idle")
         assert (deleted.code, deleted.exited_at_ns) == (0, None)
@@ -160,7 +160,7 @@ async def test_what_never_ran_has_no_time(
 
 
 async def test_a_task_is_paused_and_resumed(tasks: Tasks) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await tasks.pause(ID)
         assert await state(tasks) is ProcessState.PAUSED
         await tasks.resume(ID)
@@ -168,7 +168,7 @@ async def test_a_task_is_paused_and_resumed(tasks: Tasks) -> None:
 
 
 async def test_limits_are_changed_and_metrics_read(tasks: Tasks) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await tasks.update(ID, json_any(LINUX_RESOURCES, {"memory": {"limit": 64 << 20}}))
         await tasks.update(ID, json_any(LINUX_RESOURCES, {}))
         [metric] = await tasks.metrics(f"id=={ID}")
@@ -202,7 +202,7 @@ async def test_a_life_is_told_in_typed_events(
 ) -> None:
     tasks = services.tasks
     seen: list[events.Event] = []
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with services.events.subscribe("topic~=|^/tasks/|") as subscription:
             pid = await tasks.create(ID, rootfs=rootfs)
             await tasks.start(ID)

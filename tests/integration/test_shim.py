@@ -93,7 +93,7 @@ async def test_a_restarted_containerd_finds_its_shims_and_their_logs(
             exited = task.wait()
             await daemon.stop()
             await daemon.start()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 loaded = await container.task()
             assert (loaded.pid, (await loaded.status()).state) == (task.pid, ProcessState.RUNNING)
             assert not exited.done()
@@ -113,6 +113,6 @@ async def test_a_restarted_containerd_finds_its_shims_and_their_logs(
             await task.stdin.send(b"its streams are whole")
             assert await task.stdout.receive() == b"its streams are whole"
             await loaded.kill()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 assert (await exited).code == 137
             assert not Path(f"/proc/{task.pid}").exists()

@@ -41,7 +41,7 @@ async def whole(stream: ByteReceiveStream | None) -> bytes:
 
 
 async def ended(process: Process) -> int:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         return (await process.wait()).code
 
 
@@ -123,12 +123,12 @@ async def test_a_reader_that_stops_holds_the_process_up_and_whoever_waits_is_tol
             "exec 'full' of container 'host' is waited for, but cannot go on"
         )
         assert await digest(process.stdout) == digest_of(numbered)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert (await exited).code == 0
 
 
 async def test_leaving_the_block_of_a_process_that_nobody_reads_takes_no_time(shared: Shared) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with await shared.host.exec("yes", ["yes"], stdio=pipes()) as process:
             await process.start()
     kept = await whole(process.stdout)
@@ -160,7 +160,7 @@ async def said(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     logger.addHandler(listener)
     try:
         yield
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await logged.wait()
     finally:
         logger.removeHandler(listener)
@@ -203,7 +203,7 @@ async def test_more_than_is_kept_is_cut_off_and_known_to_be(shared: Shared, numb
     async with await shared.host.exec("flood", ["sh", "-c", script], stdio=pipes(stderr=False)) as process:
         await process.start()
         assert await ended(process) == 0
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await process.delete()
         assert not process.stdio.complete
         kept = await whole(process.stdout)
@@ -238,7 +238,7 @@ async def test_a_process_that_cannot_start_tells_why_and_so_do_its_waits(
             with pytest.raises(StartFailedError, match=f"(?i){reason}"):
                 await process.start()
             for wait in (exited, process.wait()):
-                with anyio.fail_after(5), pytest.raises(StartFailedError, match=f"(?i){reason}"):
+                with anyio.fail_after(60), pytest.raises(StartFailedError, match=f"(?i){reason}"):
                     await wait
             assert await whole(process.stdout) == b""
             assert await whole(process.stderr) == b""

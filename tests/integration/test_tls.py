@@ -38,7 +38,7 @@ async def test_calls_and_events_go_through_tls_with_a_client_certificate(daemon:
 
     async with tls_proxy(server, daemon.address) as port:
         connection = Connection(Address.parse(f"tcp://localhost:{port}"), ssl=client)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await connection.connect()
             caller = connection.caller(daemon.namespace)
             assert (await caller.unary(VERSION, Empty(), VersionResponse, quick=True)).version

@@ -74,7 +74,7 @@ async def test_a_filter_that_cannot_be_read(connection: Connection) -> None:
     """The daemon says UNKNOWN to it; its text tells."""
     request = SubscribeRequest(filters=["topic==/tasks/exit"])
     async with connection.caller("x").server_stream(SUBSCRIBE, request, Envelope) as events:
-        with anyio.fail_after(10), pytest.raises(InvalidArgumentError, match="filter"):
+        with anyio.fail_after(60), pytest.raises(InvalidArgumentError, match="filter"):
             await anext(events)
 
 
@@ -85,7 +85,7 @@ async def test_the_answer_to_a_commit_is_not_lost(connection: Connection, namesp
     caller = connection.caller(namespace)
     for attempt in range(5):
         async with caller.duplex(WRITE, WriteContentRequest, WriteContentResponse) as call:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 await call.send(
                     WriteContentRequest(action=WriteAction.STAT, ref="r", total=len(data), expected=digest)
                 )
@@ -131,15 +131,15 @@ async def test_a_frozen_daemon_meets_the_deadline_and_a_stall_breaks_nothing(
         receiving = asyncio.ensure_future(anext(events))
         freeze(daemon_of_its_own)
         try:
-            with anyio.fail_after(5), pytest.raises(DeadlineExceededError, match=r"in 0\.5 s"):
+            with anyio.fail_after(60), pytest.raises(DeadlineExceededError, match=r"in 0\.5 s"):
                 await version(impatient)
             other = Connection(Address.parse(daemon_of_its_own.address), rpc_timeout=0.5)
-            with anyio.fail_after(5), pytest.raises(ConnectionLostError, match="frozen"):
+            with anyio.fail_after(60), pytest.raises(ConnectionLostError, match="frozen"):
                 await other.connect()
             await other.aclose()
         finally:
             os.kill(daemon_of_its_own.pid, signal.SIGCONT)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             assert (await version(impatient)).version
         assert not receiving.done()
         receiving.cancel()
@@ -154,12 +154,12 @@ async def test_a_killed_daemon_ends_what_is_under_way_and_is_found_again_when_it
         async with connection.caller("x").server_stream(SUBSCRIBE, SubscribeRequest(), Envelope) as events:
             await version(connection)
             daemon_of_its_own.kill()
-            with anyio.fail_after(10), pytest.raises(ConnectionLostError, match="outcome is unknown"):
+            with anyio.fail_after(60), pytest.raises(ConnectionLostError, match="outcome is unknown"):
                 await anext(events)
         with pytest.raises(ConnectionLostError, match=r"nothing listens|there is no socket"):
             await version(connection)
         await daemon_of_its_own.start()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert (await version(connection)).version
     finally:
         await connection.aclose()

@@ -21,7 +21,7 @@ def child(*command: str) -> ChildProcess:
 
 async def test_its_end_is_an_event_with_a_reason() -> None:
     process = child("sh", "-c", "exit 3")
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await process.wait()
     assert not process.running
     assert process.status == "ended with code 3"
@@ -34,7 +34,7 @@ async def test_a_killed_one_says_so() -> None:
     assert not process.killed
     process.kill()
     assert process.killed
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await process.wait()
     assert process.status == "killed by SIGKILL"
     process.kill()  # nothing to hit any more
@@ -42,7 +42,7 @@ async def test_a_killed_one_says_so() -> None:
 
 async def test_end_asks_first() -> None:
     process = child("sleep", "1000")
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await process.end(grace=10)
     assert process.status == "killed by SIGTERM"
     assert not process.killed
@@ -57,7 +57,7 @@ async def test_end_kills_one_that_hears_nothing(blocking: bool) -> None:
     with popen.stdin, popen.stdout:
         assert popen.stdout.readline() == b"ready\n"
         process = ChildProcess(popen)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             if blocking:
                 process.end_blocking(grace=0.01)
                 process.close()
@@ -73,7 +73,7 @@ async def test_close_after_a_blocking_end_leaves_no_descriptor() -> None:
     process.end_blocking(grace=10)
     process.close()
     process.close()
-    with anyio.fail_after(1):
+    with anyio.fail_after(60):
         await process.wait()
     assert os.listdir("/proc/self/fd") == before
 

@@ -24,10 +24,17 @@ from containerd_aio import (
     UnknownError,
     pipes,
 )
+from containerd_aio._transport import completion
 from containerd_aio.testing import FakeContainerd
 
 LABEL = "io.containerd.image.config.stop-signal"
 LONG = 600.0
+
+
+@pytest.fixture
+def endless_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cleanup that waits for its bound waits longer than the test."""
+    monkeypatch.setattr(completion, "CLEANUP_SECONDS", LONG)
 
 
 # -- stop ----------------------------------------------------------------------------------------------------
@@ -120,7 +127,7 @@ async def test_a_process_whose_start_is_not_answered_yet_is_killed_too(
         starting = asyncio.create_task(task.start())
         await fake.called("Tasks/Start")
     await client.tasks.start("web")  # that Start, as if it had done its work
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await task.stop(0)).signal is signal.SIGKILL
     await fake.die()
     with pytest.raises(ConnectionLostError):
@@ -140,7 +147,7 @@ async def test_a_process_that_has_ended_is_not_asked_for_anything(fake: FakeCont
 async def test_an_end_that_no_event_told_of_is_learned_by_stopping(fake: FakeContainerd, task: Task) -> None:
     with fake.drop_events(lambda event: True):
         fake.exit(task, 5)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             assert (await task.stop(LONG)).code == 5
 
 
@@ -152,7 +159,7 @@ async def test_what_was_never_started_is_not_stopped(created: Task) -> None:
 
 async def test_what_somebody_else_deleted_is_lost(task: Task, other: Client) -> None:
     await (await (await other.load_container("web")).task()).delete(kill=True)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await task.stop()).code == 137  # the event told of it
     with pytest.raises(NotFoundError):
         await task.status()
@@ -160,7 +167,7 @@ async def test_what_somebody_else_deleted_is_lost(task: Task, other: Client) -> 
 
 async def test_a_paused_task_is_thawed_so_that_it_can_do_as_it_is_asked(task: Task) -> None:
     await task.pause()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await task.stop(LONG)).signal is signal.SIGTERM
 
 
@@ -181,10 +188,10 @@ async def test_an_exec_of_a_paused_task_is_not_stopped_and_thaws_nothing(task: T
 
 
 async def test_leaving_an_exec_of_a_paused_task_says_soon_that_it_cannot_end_now(
-    fake: FakeContainerd, task: Task
+    fake: FakeContainerd, task: Task, endless_cleanup: None
 ) -> None:
-    """Not after the 15 s of a cleanup; what the user froze stays frozen, and nothing of ours stays open."""
-    with anyio.fail_after(5):
+    """Not when the time of a cleanup is up; what the user froze stays frozen, and nothing of ours stays open."""
+    with anyio.fail_after(60):
         with pytest.raises(FailedPreconditionError, match=r"dies when that is resumed; resume\(\) the task$"):
             async with await task.exec("ps", ["ps"], stdio=pipes(stdin=True)) as process:
                 await process.start()
@@ -195,13 +202,15 @@ async def test_leaving_an_exec_of_a_paused_task_says_soon_that_it_cannot_end_now
     assert (await process.wait()).signal is signal.SIGKILL
 
 
-async def test_a_run_that_is_given_up_in_a_paused_task_notes_that_it_cannot_end_now(task: Task) -> None:
+async def test_a_run_that_is_given_up_in_a_paused_task_notes_that_it_cannot_end_now(
+    task: Task, endless_cleanup: None
+) -> None:
     running = asyncio.create_task(task.run(["sleep"], id="ps"))
     while not any(info.exec_id == "ps" for info in await task.pids()):
         await anyio.lowlevel.checkpoint()
     await task.pause()
     running.cancel()
-    with anyio.fail_after(5), pytest.raises(asyncio.CancelledError) as cancelled:
+    with anyio.fail_after(60), pytest.raises(asyncio.CancelledError) as cancelled:
         await running
     [note] = cancelled.value.__notes__
     assert "cannot end while its task is paused" in note
@@ -304,7 +313,7 @@ async def test_a_delete_that_is_given_up_after_its_answer_has_deleted(
     fake.exit(process, 3)
     deleting = asyncio.create_task(process.delete())
     told = ""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while told != "exec 'ps' of container 'web' was deleted":  # by the answer; the output goes on
             try:
                 await process.status()

@@ -73,7 +73,7 @@ async def test_its_output_is_read_from_where_it_stands(
         assert process.stdin is not None
         assert process.stdout is not None
         await process.stdin.send(b"hello")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             assert await process.stdout.receive() == b"hello"
     assert (await made.status()).state is ProcessState.RUNNING
     await process.delete(kill=True)

@@ -14,6 +14,6 @@ Cancel: TypeAlias = Callable[[Coroutine[Any, Any, object], int], Awaitable[bool]
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until it is so."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not condition():
             await anyio.lowlevel.checkpoint()

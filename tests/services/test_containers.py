@@ -58,7 +58,7 @@ NOT_FOUND = GRPCError(Status.NOT_FOUND, 'container "web" in namespace "example":
 
 @pytest.fixture
 async def containers(service: Scripted) -> AsyncIterator[Containers]:
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         yield Containers(served.caller)
 
 
@@ -115,7 +115,9 @@ async def test_list_refuses_a_bad_filter_before_any_call(containers: Containers,
 
 async def test_list_has_a_deadline() -> None:
     service = Scripted(api.ContainersBase, {"ListStream": []}, endless=True)
-    async with serving(service, rpc_timeout=0.1) as served:
+    async with serving(service) as served:
+        await served.caller.connection.connect()
+        served.caller.connection.rpc_timeout = 0.1
         with pytest.raises(DeadlineExceededError, match="rpc_timeout") as caught:
             await Containers(served.caller).list()
     assert caught.value.method.endswith("Containers/ListStream")
@@ -203,7 +205,7 @@ async def test_an_id_that_is_taken_is_told(containers: Containers) -> None:
 
 
 async def test_only_quick_calls_have_a_deadline(service: Scripted) -> None:
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         containers = Containers(served.caller)
         await containers.get("web")
         await containers.update(INFO)

@@ -25,7 +25,7 @@ Serving = api.HealthCheckResponseServingStatus
 )
 async def test_check_tells_whether_it_serves(status: Serving, serves: bool) -> None:
     service = Scripted(api.HealthBase, {"Check": api.HealthCheckResponse(status=status)})
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         assert await Health(served.caller).check("grpc.Thing") is serves
         assert served.deadlines("Health/Check") == [True]
     assert service.requests == [("Check", api.HealthCheckRequest(service="grpc.Thing"))]

@@ -32,7 +32,7 @@ async def test_plugins_are_returned_with_why_they_do_not_work() -> None:
         ]
     )
     service = Scripted(api.IntrospectionBase, {"Plugins": answer})
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         assert await Introspection(served.caller).plugins("type==t", "id==overlayfs") == [
             PluginInfo(
                 "io.containerd.snapshotter.v1",

@@ -403,7 +403,7 @@ async def test_errors_name_the_process(exec_id: str) -> None:
 
 
 async def test_only_quick_calls_have_a_deadline(service: Scripted) -> None:
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         tasks = Tasks(served.caller)
         await tasks.create("web")
         await tasks.start("web")

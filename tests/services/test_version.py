@@ -12,7 +12,7 @@ from tests.services.serving import serving
 
 async def test_the_version_and_its_revision_are_returned() -> None:
     service = Scripted(api.VersionBase, {"Version": api.VersionResponse(version="v2.1.9", revision="9269")})
-    async with serving(service, rpc_timeout=5) as served:
+    async with serving(service, rpc_timeout=60) as served:
         assert await Version(served.caller).get() == VersionInfo("v2.1.9", "9269")
         assert served.deadlines("Version/Version") == [True]
     assert service.requests == [("Version", Empty())]

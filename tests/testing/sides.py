@@ -149,7 +149,7 @@ async def side_of(address: str, namespace: str, fifo_dir: Path, rootfs: list[Mou
         async with Client(address, namespace=namespace, fifo_dir=fifo_dir) as client:
             side = Side(client, connection.caller(namespace), rootfs)
             yield side
-            with anyio.fail_after(20, shield=True):
+            with anyio.fail_after(60, shield=True):
                 await side.end()
     finally:
         await connection.aclose()

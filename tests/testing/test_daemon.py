@@ -362,7 +362,7 @@ async def test_a_deleted_created_task_is_told_as_an_exit_without_a_time(client: 
     async with client.events.subscribe("topic~=tasks") as stream:
         task = await container.new_task()
         await client.tasks.delete("web")  # task.delete() kills it first
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             created, exited, deleted = [(await anext(stream)).payload for _ in range(3)]
     assert isinstance(created, TaskCreate)
     assert exited == TaskExit("web", "web", task.pid, 137, None)

@@ -25,6 +25,7 @@ from containerd_aio._transport.address import Address
 from containerd_aio._transport.connection import Connection
 from containerd_aio.errors import UnavailableError
 from containerd_aio.events import Event, TaskExit
+from containerd_aio.services.version import Version
 from containerd_aio.testing import FakeContainerd
 
 
@@ -45,7 +46,7 @@ async def test_a_process_that_ran_on_while_the_daemon_was_down_is_waited_for(
             await Client(fake.address).connect()
     await client.version.get()
     fake.exit(task, 7)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await exited).code == 7
 
 
@@ -58,7 +59,7 @@ async def test_an_exit_while_the_daemon_was_down_is_kept_as_1_6_keeps_it(
     waits = [task.wait(), ps.wait()]
     async with fake.down():
         fake.exit(task, 7)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert [(await wait).code for wait in waits] == [7, 137]
     assert await task.delete() == await waits[0]
 
@@ -73,7 +74,7 @@ async def test_an_exit_while_the_daemon_was_down_is_forgotten_as_1_7_forgets_it(
     async with fake.down(forget=True):
         fake.exit(ended, 7)
         fake.exit(ps, 8)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         with pytest.raises(ProcessLostError, match="containerd was down"):
             await waits[0]
         assert (await waits[1]).code == 8  # execs of a living init are kept
@@ -103,7 +104,7 @@ async def test_calls_under_way_break_when_the_daemon_dies(fake: FakeContainerd, 
         call = asyncio.ensure_future(client.tasks.get("web"))
         await fake.called("Tasks/Get")
         await fake.die()
-        with anyio.fail_after(5), pytest.raises(ConnectionLostError):
+        with anyio.fail_after(60), pytest.raises(ConnectionLostError):
             await call
     with pytest.raises(ConnectionLostError, match="nothing listens"):
         await client.version.get()
@@ -126,7 +127,7 @@ async def test_a_subscriber_is_registered_late_and_misses_what_comes_before() ->
             for _ in range(60):
                 await asyncio.sleep(0)
             await client.events.publish("/late", events.TaskOOM(container_id="a"))
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 assert (await anext(stream)).topic == "/late"
         await connection.aclose()
 
@@ -142,7 +143,7 @@ async def test_a_dropped_exit_is_found_when_the_stream_is_reconciled(
     assert not exited.done()
     async with fake.down():
         pass
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await exited).code == 7
 
 
@@ -155,7 +156,7 @@ async def test_events_are_dropped_by_number_and_by_choice(fake: FakeContainerd, 
         for task in tasks:
             fake.exit(task)
         await client.events.publish("/test/end", events.TaskOOM(container_id="end"))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async for event in stream:
                 if not isinstance(event.payload, TaskExit):
                     break
@@ -169,7 +170,7 @@ async def test_doubled_events_settle_a_wait_once(fake: FakeContainerd, client: C
         async with client.events.subscribe("topic~=tasks") as stream:
             fake.exit(task, 3)
             seen: list[Event] = []
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 async for event in stream:
                     seen.append(event)
                     if len(seen) == 2:
@@ -188,7 +189,7 @@ async def test_a_fault_ends_when_it_is_lifted(fake: FakeContainerd, client: Clie
         doubled.lift()
         await client.events.publish("/test/a", events.TaskOOM(container_id="3"))
         await client.events.publish("/test/end", events.TaskOOM(container_id="4"))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             seen: list[str] = []
             async for event in stream:
                 assert isinstance(event.payload, events.TaskOOM)
@@ -204,16 +205,22 @@ async def test_late_events_come_late(fake: FakeContainerd, client: Client) -> No
     fake.delay_events(0.1, 1)
     start = anyio.current_time()
     fake.exit(task)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await exited
     assert anyio.current_time() - start >= 0.1
 
 
 async def test_a_slow_reply_meets_the_deadline(fake: FakeContainerd) -> None:
-    async with Client(fake.address, rpc_timeout=0.05) as client:
-        with fake.delay("Version/Version", 10), pytest.raises(DeadlineExceededError):
-            await client.version.get()
-        await client.version.get()
+    connection = Connection(Address.parse(fake.address))
+    await connection.connect()
+    version = Version(connection.caller("default"))
+    with fake.delay("Version/Version", 600):
+        connection.rpc_timeout = 0.05
+        with pytest.raises(DeadlineExceededError):
+            await version.get()
+    connection.rpc_timeout = 60
+    await version.get()
+    await connection.aclose()
 
 
 async def test_calls_are_refused_as_often_as_wished(fake: FakeContainerd, client: Client) -> None:
@@ -230,7 +237,7 @@ async def test_where_publishing_is_refused_exits_are_found_by_asking(
     with fake.refuse_publish():
         with pytest.raises(PermissionDeniedError):
             await client.events.publish("/test", events.TaskOOM(container_id="1"))
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             task = await running(client)
             fake.exit(task, 5)
             assert (await task.wait()).code == 5
@@ -248,7 +255,7 @@ async def test_an_unknown_status_has_no_pid_and_is_no_answer(fake: FakeContainer
     await client.version.get()
     assert not exited.done()
     silence.lift()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert (await exited).code == 7
 
 
@@ -265,14 +272,14 @@ async def test_a_killed_shim_takes_its_processes_along_and_no_code_is_invented(
             with pytest.raises(NotFoundError):
                 await client.tasks.get("web", exec_id)
         assert await client.tasks.list() == []
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             told = [await anext(stream) for _ in range(2)]
     payload = told[0].payload
     assert isinstance(payload, TaskExit)
     assert (payload.id, payload.pid, payload.exit_status) == ("web", task.pid, 137)
     assert told[1].topic == "/tasks/delete"
     for wait in waits:
-        with anyio.fail_after(5), pytest.raises(ProcessLostError):
+        with anyio.fail_after(60), pytest.raises(ProcessLostError):
             await wait
     container = await client.load_container("web")
     again = await container.new_task()
@@ -286,5 +293,5 @@ async def test_a_wait_call_breaks_with_its_shim(fake: FakeContainerd, client: Cl
     call = asyncio.ensure_future(client.tasks.wait("web"))
     await fake.called("Tasks/Wait")
     fake.kill_shim("web", seconds=0)
-    with anyio.fail_after(5), pytest.raises(Exception, match="ttrpc: closed"):
+    with anyio.fail_after(60), pytest.raises(Exception, match="ttrpc: closed"):
         await call

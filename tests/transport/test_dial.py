@@ -24,7 +24,7 @@ Connect = Callable[..., Connection]
 
 async def refused(connection: Connection) -> str:
     """Fail to connect; return the message."""
-    with anyio.fail_after(5), pytest.raises(ConnectionLostError) as caught:
+    with anyio.fail_after(60), pytest.raises(ConnectionLostError) as caught:
         await connection.connect()
     assert isinstance(caught.value, ConnectionError)
     return str(caught.value)
@@ -133,7 +133,7 @@ async def test_settings_may_come_byte_by_byte(connect: Connect, socket_path: Pat
         await peer.reader.read()
 
     async with listening(socket_path, dribbles):
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await connect().connect()
 
 
@@ -209,7 +209,7 @@ async def test_plain_tcp_reaches_a_server() -> None:
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, serve)
         connection = Connection(Address.parse(f"tcp://127.0.0.1:{port}"))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await connection.connect()
             await connection.aclose()
         group.cancel_scope.cancel()
@@ -230,22 +230,23 @@ async def test_a_cancelled_connect_leaves_nothing_open(connect: Connect, socket_
     left = anyio.Event()
 
     async def waits(peer: Peer) -> None:
+        scope.cancel()
         await peer.reader.read()
         left.set()
 
     async with listening(socket_path, waits):
         connection = connect()
-        with anyio.move_on_after(0.05) as scope:
+        with anyio.CancelScope() as scope:
             await connection.connect()
         assert scope.cancelled_caught
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await left.wait()
 
 
 async def test_closing_ends_a_connect_that_is_under_way(connect: Connect, socket_path: Path) -> None:
     async with listening(socket_path, never):
         connection = connect()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 group.start_soon(closes_soon, connection)
                 with pytest.raises(ClientClosedError, match="closed meanwhile"):
@@ -272,7 +273,7 @@ async def test_those_who_wait_for_one_attempt_share_its_failure(connect: Connect
 
     async with listening(socket_path, counts):
         connection = connect(rpc_timeout=0.1)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 for _ in range(20):
                     group.start_soon(fails)

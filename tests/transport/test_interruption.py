@@ -107,7 +107,7 @@ async def test_asyncio_timeout_still_raises_timeout_error() -> None:
 
 
 async def test_the_inner_of_two_scopes_is_the_one_that_ends() -> None:
-    with anyio.fail_after(5) as outer:
+    with anyio.fail_after(60) as outer:
         with anyio.move_on_after(0.01) as inner:
             await interrupted_and_waiting()
         await checkpoint()

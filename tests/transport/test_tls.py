@@ -62,7 +62,7 @@ async def backend(socket_path: Path) -> AsyncIterator[Path]:
 async def version(port: int, context: ssl.SSLContext, *, host: str = "localhost") -> str:
     connection = Connection(Address.parse(f"tcp://{host}:{port}"), ssl=context)
     try:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await connection.connect()
             assert connection.peer_pid is None
             caller = connection.caller("x")
@@ -182,7 +182,7 @@ async def test_a_port_without_tls_on_our_side(backend: Path, server_context: ssl
     """The user forgot ``ssl=``: the server ends what it cannot read."""
     async with tls_proxy(server_context, backend) as port:
         connection = Connection(Address.parse(f"tcp://localhost:{port}"))
-        with anyio.fail_after(10), pytest.raises(ConnectionLostError, match="TLS proxy"):
+        with anyio.fail_after(60), pytest.raises(ConnectionLostError, match="TLS proxy"):
             await connection.connect()
         await connection.aclose()
 

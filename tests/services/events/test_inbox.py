@@ -45,7 +45,7 @@ async def test_what_is_put_is_taken_in_order_and_no_two_gaps_follow_each_other(
             case _:
                 pass
     inbox.end()
-    with anyio.fail_after(1):
+    with anyio.fail_after(60):
         assert [await inbox.take() for _ in range(len(expected) + 1)] == [*expected, None]
 
 
@@ -67,7 +67,7 @@ async def test_all_that_wait_are_woken_by_the_end() -> None:
     async def take() -> None:
         taken.append(await inbox.take())
 
-    with anyio.fail_after(1):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(take)
             group.start_soon(take)
@@ -80,7 +80,7 @@ async def test_all_that_wait_are_woken_by_the_end() -> None:
 
 async def test_it_is_empty_when_the_last_item_was_taken() -> None:
     inbox = Inbox(2)
-    with anyio.fail_after(1):
+    with anyio.fail_after(60):
         await inbox.until_empty()
         await inbox.put(event(1))
         await inbox.put(event(2))

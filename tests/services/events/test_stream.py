@@ -10,7 +10,7 @@ from tests.services.events.exchange import Exchange
 
 
 async def test_events_come_with_their_bytes(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.stream('topic=="/tasks/paused"') as raw_events:
             await exchange.until_open(1)
             exchange.send("/tasks/resumed", TaskPaused("web"))
@@ -23,7 +23,7 @@ async def test_events_come_with_their_bytes(events: Events, exchange: Exchange) 
 
 
 async def test_the_iterator_ends_when_the_stream_is_ended(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.stream() as raw_events:
             await exchange.until_open(1)
             exchange.send("/a", TaskPaused("web"))

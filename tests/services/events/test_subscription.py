@@ -48,7 +48,7 @@ async def drain(subscription: Subscription[Event], count: int) -> list[int]:
 async def test_what_happens_in_the_block_is_seen(events: Events, exchange: Exchange) -> None:
     """Also where containerd registers the subscriber late: the first three knocks go nowhere."""
     exchange.lost_at_first = 3
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             await events.publish("/tasks/paused", TaskPaused("web"))
             assert await anext(subscription) == Event(
@@ -59,7 +59,7 @@ async def test_what_happens_in_the_block_is_seen(events: Events, exchange: Excha
 
 async def test_knocks_are_never_yielded(events: Events, exchange: Exchange) -> None:
     """Neither late ones of its own, which come again and again, nor those of other readers."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe(all_namespaces=True) as subscription:
             own = exchange.published[0].topic
             for topic in (own, new_topic(), own):
@@ -69,14 +69,14 @@ async def test_knocks_are_never_yielded(events: Events, exchange: Exchange) -> N
 
 
 async def test_each_reader_knocks_at_a_door_of_its_own(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe(), events.subscribe():
             assert len(set(topics(exchange.published))) == 2
 
 
 async def test_it_can_be_iterated_without_being_entered(events: Events, exchange: Exchange) -> None:
     seen = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(exchange.until_open, 1)
             group.start_soon(_send_when_open, exchange)
@@ -104,7 +104,7 @@ async def test_break_leaves_nothing_open(events: Events, exchange: Exchange) -> 
     """The loop holds the only reference: the subscription is finalised at once, without the collector's help."""
     gc.disable()
     try:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 group.start_soon(_send_when_open, exchange)
                 async for _ in events.subscribe():
@@ -119,7 +119,7 @@ async def test_an_exception_in_the_loop_leaves_nothing_open(events: Events, exch
         async for _ in events.subscribe():
             raise ValueError("bug")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(_send_when_open, exchange)
             with pytest.raises(ValueError, match="bug"):
@@ -128,7 +128,7 @@ async def test_an_exception_in_the_loop_leaves_nothing_open(events: Events, exch
 
 
 async def test_leaving_the_block_ends_the_stream(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe():
             assert exchange.open_streams == 1
         await exchange.until_open(0)
@@ -146,7 +146,7 @@ async def test_closing_ends_a_reader_that_waits(events: Events) -> None:
     async def read(subscription: Subscription[Event]) -> None:
         seen.extend([event async for event in subscription])
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription, anyio.create_task_group() as group:
             group.start_soon(read, subscription)
             await wait_all_tasks_blocked()
@@ -158,7 +158,7 @@ async def test_closing_ends_a_reader_that_waits(events: Events) -> None:
 async def test_a_closed_one_yields_nothing_and_cannot_be_entered_again(
     events: Events, exchange: Exchange
 ) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             exchange.send("/tasks/paused", TaskPaused("web"))
             await events.publish("/later", TaskPaused("web"))  # answered after that event has come
@@ -175,7 +175,7 @@ async def test_one_that_was_closed_before_its_use_yields_nothing(events: Events,
 
 
 async def test_cancelling_a_step_loses_no_event(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             for pid in range(1, 50):
                 with anyio.move_on_after(0.001) as scope:
@@ -188,7 +188,7 @@ async def test_cancelling_a_step_loses_no_event(events: Events, exchange: Exchan
 
 
 async def test_a_step_in_a_cancelled_scope_takes_nothing(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             for pid in range(3):
                 exchange.send("/tasks/start", TaskStart("web", pid))
@@ -202,7 +202,7 @@ async def test_a_step_in_a_cancelled_scope_takes_nothing(events: Events, exchang
 
 async def test_a_reader_that_lags_is_told_behind_the_last_event(events: Events, exchange: Exchange) -> None:
     """The stream is given up at once, so that containerd's own queue cannot grow."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe(max_lag=3) as subscription:
             for pid in range(5):
                 exchange.send("/tasks/start", TaskStart("web", pid))
@@ -214,7 +214,7 @@ async def test_a_reader_that_lags_is_told_behind_the_last_event(events: Events, 
 
 
 async def test_ten_thousand_events_may_wait(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             for pid in range(10_000):
                 exchange.send("/tasks/start", TaskStart("web", pid))
@@ -223,7 +223,7 @@ async def test_ten_thousand_events_may_wait(events: Events, exchange: Exchange) 
 
 async def test_a_burst_is_no_lag(events: Events, exchange: Exchange) -> None:
     """A reader that takes each event as it comes keeps pace, though all of them arrive in one piece."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with events.subscribe(max_lag=20) as subscription:
             for pid in range(1000):
                 exchange.send("/tasks/start", TaskStart("web", pid))
@@ -231,7 +231,7 @@ async def test_a_burst_is_no_lag(events: Events, exchange: Exchange) -> None:
 
 
 async def test_a_stream_that_containerd_ends_is_a_gap(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             exchange.send("/tasks/start", TaskStart("web", 1))
             exchange.end()
@@ -252,7 +252,7 @@ async def test_a_lost_connection_is_told() -> None:
         peer.drop()
 
     gone = anyio.Event()
-    with tempfile.TemporaryDirectory(prefix="aio-") as directory, anyio.fail_after(5):
+    with tempfile.TemporaryDirectory(prefix="aio-") as directory, anyio.fail_after(60):
         path = Path(directory) / "socket"
         connection = Connection(Address.parse(str(path)))
         async with listening(path, play):
@@ -266,7 +266,7 @@ async def test_a_lost_connection_is_told() -> None:
 
 
 async def test_closing_the_client_is_told(exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with serving(exchange) as served, Events(served.caller).subscribe() as subscription:
             await served.caller.connection.aclose()
             with pytest.raises(ClientClosedError):
@@ -274,7 +274,7 @@ async def test_closing_the_client_is_told(exchange: Exchange) -> None:
 
 
 async def test_an_error_of_the_stream_has_its_class(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             exchange.end(GRPCError(Status.PERMISSION_DENIED, "not any more"))
             with pytest.raises(PermissionDeniedError, match="not any more"):
@@ -288,7 +288,7 @@ async def test_a_refused_stream_is_told(events: Events, exchange: Exchange, ente
         "subscription error: failed parsing subscription filters: filters: parse error: unknown",
     )
     subscription = events.subscribe()
-    with anyio.fail_after(5), pytest.raises(InvalidArgumentError, match="parse error"):
+    with anyio.fail_after(60), pytest.raises(InvalidArgumentError, match="parse error"):
         await (subscription.__aenter__() if entered else anext(subscription))
 
 
@@ -304,7 +304,7 @@ async def test_a_bug_is_told_to_the_reader_and_logged(caplog: pytest.LogCaptureF
         """Nobody hears it."""
 
     subscription = Subscription[Event](Broken, publish, resumes=False)
-    with anyio.fail_after(5), pytest.raises(ValueError, match="bug"):
+    with anyio.fail_after(60), pytest.raises(ValueError, match="bug"):
         await anext(subscription)
     await subscription.aclose()
     assert "'subscription' crashed" in caplog.text
@@ -318,7 +318,7 @@ async def test_where_publish_is_refused_it_cannot_be_entered(events: Events, exc
 
     exchange.publish = refuse  # type: ignore[method-assign, assignment]
     async with exchanging(exchange) as others:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             subscription = others.subscribe()
             with pytest.raises(PermissionDeniedError, match="no publishing here"):
                 await subscription.__aenter__()
@@ -332,7 +332,7 @@ async def test_a_stream_that_does_not_get_live_is_given_up(
     monkeypatch.setattr(subscription, "PATIENCE", 0.05)
     exchange.publish_hangs = hangs
     exchange.lost_at_first = 1000
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         given_up = events.subscribe()
         with pytest.raises(DeadlineExceededError, match="not live"):
             await given_up.__aenter__()
@@ -341,7 +341,7 @@ async def test_a_stream_that_does_not_get_live_is_given_up(
 
 async def test_cancelling_the_entry_leaves_nothing_open(events: Events, exchange: Exchange) -> None:
     exchange.lost_at_first = 1000
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         subscription = events.subscribe()
         with anyio.move_on_after(0.02) as scope:
             await subscription.__aenter__()
@@ -359,7 +359,7 @@ async def test_two_tasks_may_share_one(events: Events, exchange: Exchange) -> No
             if len(seen) == 20:
                 await subscription.aclose()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with events.subscribe() as subscription, anyio.create_task_group() as group:
             group.start_soon(read, subscription)
             group.start_soon(read, subscription)
@@ -370,7 +370,7 @@ async def test_two_tasks_may_share_one(events: Events, exchange: Exchange) -> No
 
 
 async def test_dropping_it_ends_the_stream(events: Events, exchange: Exchange) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         subscription = events.subscribe()
         await subscription.__aenter__()
         del subscription
@@ -379,7 +379,7 @@ async def test_dropping_it_ends_the_stream(events: Events, exchange: Exchange) -
 
 async def test_dropping_it_in_another_thread_ends_the_stream(events: Events, exchange: Exchange) -> None:
     """The collector runs finalisers in whichever thread it comes to run."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         holder = [events.subscribe()]
         await holder[0].__aenter__()
         await asyncio.to_thread(holder.clear)
