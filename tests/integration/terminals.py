@@ -29,10 +29,12 @@ async def main(address, namespace, fifo_dir, *args):
 """
 # A shell without a prompt: it runs the program as a job, says when that is stopped, and on SIGUSR1 continues it.
 _JOB = """
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else who is in the background is stopped by tcsetpgrp()
 if (job := os.fork()) == 0:
     os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
 else:
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     os.setpgid(job, job)
     os.tcsetpgrp(0, job)
@@ -54,6 +56,22 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+CTRL_C = b"\x03"
+
+FALL_ASLEEP = b"sh -c 'echo asleep $((40 + 2)); exec sleep 3600'\r"
+"""To be typed into a shell: a child that Ctrl-C is for, from when ``ASLEEP`` is shown on.
+
+It must be the child who says so. What the shell echoes before it is shown too early: the keys' signals are still the
+shell's own then, who does not hand them on.
+"""
+ASLEEP = b"asleep 42\r\n"
+
+
+def until_size(rows_and_columns: bytes) -> bytes:
+    """To be typed into a shell: it shows the terminal's size on a line of its own when it has become this one."""
+    return b"until stty size | grep '%s'; do usleep 1000; done\r" % rows_and_columns
 
 
 class Terminal:

@@ -13,12 +13,11 @@ import pytest
 from containerd_aio import Client, Image, where
 from containerd_aio.cli.rm import remove
 from containerd_aio.private_daemon import PrivateDaemon
-from tests.integration.terminals import Terminal
+from tests.integration.terminals import ASLEEP, CTRL_C, FALL_ASLEEP, Terminal, until_size
 
 pytestmark = pytest.mark.integration
 
 PROMPT = b"/ # "
-CTRL_C = b"\x03"
 
 
 @pytest.fixture
@@ -46,7 +45,8 @@ async def env(daemon: PrivateDaemon, namespace: str, client: Client) -> AsyncIte
 
 def seen(terminal: Terminal) -> list[str]:
     """The lines that a person sees now."""
-    screen = pyte.Screen(80, 24)
+    rows, columns = termios.tcgetwinsize(terminal.descriptor)
+    screen = pyte.Screen(columns, rows)
     pyte.ByteStream(screen).feed(terminal.screen)
     return [line.rstrip() for line in screen.display if line.strip()]
 
@@ -64,22 +64,25 @@ async def test_a_session_is_typed_into_resized_interrupted_and_left(
         assert terminal.is_raw
         await terminal.types(b"echo $((40 + 2)) $TERM\r")
         await terminal.shows(b"42 xterm\r\n")
+        await terminal.shows(PROMPT)
         await terminal.types(b"stty size\r")
         await terminal.shows(b"\n24 80\r\n")
+        await terminal.shows(PROMPT)
         terminal.resize(100, 30)
-        await terminal.types(b"until stty size | grep '30 100'; do usleep 1000; done\r")
+        await terminal.types(until_size(b"30 100"))
         await terminal.shows(b"\n30 100\r\n")
-        terminal.resize(80, 24)
+        await terminal.shows(PROMPT)
 
-        await terminal.types(b"clear; echo; sleep 100\r")
-        await terminal.shows(b"\x1b[J\r\n")
+        await terminal.types(b"clear; " + FALL_ASLEEP)
+        await terminal.shows(ASLEEP)
         await terminal.types(CTRL_C)
-        await terminal.shows(b"^C")
         await terminal.shows(PROMPT)
         assert command.poll() is None, "Ctrl-C was the container's"
         await terminal.types(b"echo code $?\r")
         await terminal.shows(b"code 130\r\n" + PROMPT)
-        assert seen(terminal) == ["^C", "/ # echo code $?", "code 130", "/ #"]
+        lines = seen(terminal)
+        assert lines[0] == "asleep 42", "what was above is cleared"
+        assert lines[-3:] == ["/ # echo code $?", "code 130", "/ #"]
         await terminal.types(b"exit 7\r")
         assert await terminal.ends(command) == 7
 
@@ -115,6 +118,7 @@ async def test_a_session_can_be_left_and_attached_to_again(
         await terminal.shows(PROMPT)
         await terminal.types(b"echo $((40 + 2))\r")
         await terminal.shows(b"\n42\r\n")
+        await terminal.shows(PROMPT)
         await terminal.types(b"\x10\x11")
         assert await terminal.ends(command) == 0
     with terminal.command("exec", "-t", "-i", "session", "sh", env=env) as command:

@@ -20,6 +20,7 @@ from containerd_aio import Client, Container, Image, NotFoundError, where
 from containerd_aio.events import Event, TaskExecStarted, TaskExit
 from containerd_aio.private_daemon import PrivateDaemon
 from tests.examples.fastapi_jobs import create_app
+from tests.integration.terminals import ASLEEP, CTRL_C, FALL_ASLEEP
 from tests.serving import served_by_uvicorn
 
 pytestmark = pytest.mark.integration
@@ -177,29 +178,41 @@ def terminal(address: str, container_id: str) -> connect:
     return connect(f"ws://{address}/containers/{container_id}/terminal")
 
 
-async def shown_until(websocket: ClientConnection, text: bytes) -> bytes:
-    shown = b""
-    with anyio.fail_after(10):
-        while text not in shown:
-            message = await websocket.recv()
-            assert isinstance(message, bytes)
-            shown += message
-    return shown
+class Screen:
+    """What is shown on a terminal's WebSocket."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self._websocket = websocket
+        self._unseen = b""
+
+    async def shows(self, text: bytes) -> None:
+        """Wait until it is shown, after what was waited for before."""
+        with anyio.fail_after(20):
+            while text not in self._unseen:
+                message = await self._websocket.recv()
+                assert isinstance(message, bytes)
+                self._unseen += message
+        self._unseen = self._unseen.partition(text)[2]
 
 
 async def test_a_terminal_shows_what_a_person_would_see(address: str, box: Container) -> None:
+    prompt = b"/ # "
     async with terminal(address, box.id) as websocket:
+        screen = Screen(websocket)
+        await screen.shows(prompt)
         await websocket.send(b"stty size\r")
-        await shown_until(websocket, b"24 80\r\n")
+        await screen.shows(b"24 80\r\n")
+        await screen.shows(prompt)
         await websocket.send(json.dumps({"resize": [123, 45]}))
         await websocket.send(b"stty size\r")
-        await shown_until(websocket, b"45 123\r\n")
-        await websocket.send(b"echo; sleep 3600\r")
-        await shown_until(websocket, b"\r\n\r\n")
-        await websocket.send(b"\x03")  # Ctrl-C
-        await shown_until(websocket, b"^C")
-        await websocket.send(b"echo $((6 * 7)); exit 3\r")
-        await shown_until(websocket, b"\r\n42\r\n")
+        await screen.shows(b"45 123\r\n")
+        await screen.shows(prompt)
+        await websocket.send(FALL_ASLEEP)
+        await screen.shows(ASLEEP)
+        await websocket.send(CTRL_C)
+        await screen.shows(prompt)
+        await websocket.send(b"echo $((6 * 7)) $?; exit 3\r")
+        await screen.shows(b"\r\n42 130\r\n")
         assert json.loads(await websocket.recv()) == {"exit_code": 3}
         with pytest.raises(ConnectionClosedOK, match="ended with code 3"):
             await websocket.recv()

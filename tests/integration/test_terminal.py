@@ -11,7 +11,7 @@ import pytest
 
 from containerd_aio import Container, NotFoundError, ProcessState
 from tests.integration.conftest import Shared
-from tests.integration.terminals import Terminal, tell
+from tests.integration.terminals import ASLEEP, CTRL_C, FALL_ASLEEP, Terminal, tell, until_size
 
 pytestmark = pytest.mark.integration
 
@@ -66,14 +66,15 @@ async def test_a_person_types_resizes_presses_ctrl_c_and_leaves(
 
         await terminal.types(b"stty size\r")
         await terminal.shows(b"\r\n24 80\r\n")
+        await terminal.shows(PROMPT)
         terminal.resize(132, 50)
-        await terminal.types(b"until stty size | grep '50 132'; do usleep 1000; done\r")
+        await terminal.types(until_size(b"50 132"))
         await terminal.shows(b"\r\n50 132\r\n")
+        await terminal.shows(PROMPT)
 
-        await terminal.types(b"echo; sleep 3600\r")
-        await terminal.shows(b"\r\n\r\n")
-        await terminal.types(b"\x03")
-        await terminal.shows(b"^C")
+        await terminal.types(FALL_ASLEEP)
+        await terminal.shows(ASLEEP)
+        await terminal.types(CTRL_C)
         await terminal.shows(PROMPT)
         await terminal.types(b"echo code $?\r")
         await terminal.shows(b"code 130\r\n")
@@ -208,8 +209,9 @@ async def test_the_same_shell_goes_on_when_the_client_was_killed_and_is_started_
         await terminal.shows(b"still here\r\n")
         await terminal.shows(PROMPT)
         assert terminal.is_raw
-        await terminal.types(b"stty size\r")
-        await terminal.shows(b"30 100\r\n")
+        await terminal.types(until_size(b"30 100"))
+        await terminal.shows(b"\r\n30 100\r\n")
+        await terminal.shows(PROMPT)
         await terminal.types(b"exit 9\r")
         await terminal.shows(b"code 9\r\n")
         assert await terminal.ends(program) == 0
