@@ -65,7 +65,9 @@ class Checkpoint:
         parts: dict[str, Descriptor] = {}
         for entry in index.manifests:
             kind = _KINDS.get(entry.media_type)
-            if kind is not None and parts.setdefault(kind, entry).digest != entry.digest:
+            # Not its annotations: "RestoreFromPath" has containerd 2.1 restore from any directory of its host.
+            part = replace(entry, annotations={})
+            if kind is not None and parts.setdefault(kind, part).digest != part.digest:
                 raise InvalidArgumentError(
                     f"{about} is no checkpoint: it has two parts of type {entry.media_type}"
                 )

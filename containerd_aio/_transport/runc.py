@@ -16,8 +16,9 @@ from containerd_aio._transport.codec import encode
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import AnyValue, CheckpointOptions, RuncOptions, TaskEndpoint
 
-# How the cgroup is made, who owns the pipes, which keyring: nothing of it reaches beyond the container.
-_HARMLESS: Final = ("systemd_cgroup", "no_new_keyring", "io_uid", "io_gid")
+# How the cgroup is made, and who owns the pipes: nothing of it reaches beyond the container. Without a keyring of its
+# own (`no_new_keyring`) it would have the shim's, which is containerd's.
+_HARMLESS: Final = ("systemd_cgroup", "io_uid", "io_gid")
 
 
 def runc_options(

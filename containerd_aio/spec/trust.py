@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Collection, Iterator
 from typing import Final, TypeAlias, cast
 
@@ -49,14 +50,36 @@ _MOUNT_PLACES: Final = {
     "mqueue": "",
 }
 _READ_ONLY_MOUNTS: Final = frozenset({"sysfs", "cgroup"})
+# Not "remount": a "tmpfs" at /sys then makes the sysfs there writable (seen with runc 1.1.5); nor "rrw", which undoes
+# "ro" afterwards; nor anything with a comma, which the kernel takes for more options.
+_MOUNT_FLAGS: Final = frozenset(
+    {
+        *("defaults", "newinstance", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec"),
+        *(
+            "atime",
+            "noatime",
+            "diratime",
+            "nodiratime",
+            "relatime",
+            "norelatime",
+            "strictatime",
+            "nostrictatime",
+        ),
+        *("sync", "async", "dirsync", "private", "rprivate", "slave", "rslave"),
+    }
+)
+_MOUNT_VALUE: Final = re.compile(
+    r"(size|nr_blocks|nr_inodes|mode|uid|gid|ptmxmode|max|huge|hidepid)=[0-9A-Za-z%]+"
+)
 
 _DENY_ALL: Final[tuple[_Object, ...]] = (
     {"allow": False, "access": "rwm"},
     {"allow": False, "type": "a", "access": "rwm"},
 )
 
-# Not all of "org.opencontainers.": runc reads those of "org.opencontainers.runc.".
-_ANNOTATIONS: Final = ("io.kubernetes.", "org.opencontainers.image.", "nerdctl/")
+# Not all of "org.opencontainers.": runc reads those of "org.opencontainers.runc."; none of "io.kubernetes.": its
+# "cri.sandbox-id" puts the container into the shim of another one, and other runtimes read more of them.
+_ANNOTATIONS: Final = ("org.opencontainers.image.", "nerdctl/")
 # Masked since containerd 2.0 only; a spec that an older one wrote is not to be blamed for it.
 _MASKED: Final = frozenset(MASKED_PATHS) - {"/sys/devices/virtual/powercap"}
 _READ_ONLY: Final = frozenset(READONLY_PATHS)
@@ -139,10 +162,14 @@ def _of_mount(mount: _Object) -> Iterator[str]:
     place = _MOUNT_PLACES.get(kind)
     if place is None or "bind" in options or "rbind" in options:
         yield f"mount of {mount.get('source')!r} at {destination}"
-    elif place not in ("", destination):
+        return
+    if place not in ("", destination):
         yield f"{kind} at {destination}"
     elif kind in _READ_ONLY_MOUNTS and ("ro" not in options or "rw" in options):
         yield f"writable {kind} at {destination}"
+    for option in options:
+        if option not in _MOUNT_FLAGS and not _MOUNT_VALUE.fullmatch(option):
+            yield f"option {option!r} of the mount at {destination}"
 
 
 def _of_linux(linux: _Object) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -89,6 +90,17 @@ def test_the_index_of_gos_container_without_its_task_is_read() -> None:
     notes = {"org.opencontainers.image.ref.name": "busybox", "io.containerd.checkpoint.runtime": "r"}
     found = Checkpoint.of(Index(OCI_INDEX, (part(OCI_MANIFEST),), notes), about="it")
     assert (found.image, found.image_name, found.runtime) == (part(OCI_MANIFEST), "busybox", "r")
+
+
+def test_annotations_of_the_parts_are_not_passed_on() -> None:
+    """containerd 2.1 restores from the directory that one of them names."""
+    parts = tuple(
+        replace(part(kind), annotations={"RestoreFromPath": "/etc"})
+        for kind in (MEMORY, CONFIG, RUNTIME_OPTIONS, OCI_MANIFEST, OCI_LAYER_GZIP)
+    )
+    found = Checkpoint.of(Index(OCI_INDEX, parts), about="it").parts()
+    assert len(found) == 5
+    assert not any(each.annotations for each in found)
 
 
 def test_unknown_parts_are_passed_over() -> None:

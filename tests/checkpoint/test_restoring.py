@@ -227,7 +227,7 @@ async def test_options_of_the_runtime_that_are_not_known_are_refused(
 
 
 async def test_harmless_options_of_the_runtime_are_taken(client: Client) -> None:
-    options = RuncOptions(systemd_cgroup=True, io_uid=1000, io_gid=1000, no_new_keyring=True)
+    options = RuncOptions(systemd_cgroup=True, io_uid=1000, io_gid=1000)
     async with await client.new_container("web", image=FAKE_IMAGE, runtime_options=options) as container:
         checkpoint = await container.checkpoint("kept", task=False)
         async with await client.restore("again", checkpoint) as restored:

@@ -170,6 +170,26 @@ def test_what_takes_away_or_concerns_only_the_container_is_nothing(option: SpecO
             id="writable cgroups",
         ),
         pytest.param(
+            options.mounts(Mount("tmpfs", "tmpfs", "/sys", ("remount", "rw"))),
+            ["option 'remount' of the mount at /sys"],
+            id="what is mounted there made writable",
+        ),
+        pytest.param(
+            options.mounts(Mount("sysfs", "sysfs", "/sys", ("ro", "rrw"))),
+            ["option 'rrw' of the mount at /sys"],
+            id="writable again",
+        ),
+        pytest.param(
+            options.mounts(Mount("sysfs", "sysfs", "/sys", ("ro", "mode=755,rw"))),
+            ["option 'mode=755,rw' of the mount at /sys"],
+            id="two options in one",
+        ),
+        pytest.param(
+            options.annotations({"io.kubernetes.cri.sandbox-id": "web"}),
+            ["annotation io.kubernetes.cri.sandbox-id"],
+            id="another container's shim",
+        ),
+        pytest.param(
             options.host_namespace("network"), ["network namespace of the host"], id="host's network"
         ),
         pytest.param(
@@ -205,9 +225,7 @@ def test_what_an_option_opens_is_listed(option: SpecOption, found: list[str]) ->
     assert beyond_default(build(CONTEXT, [option])) == found
 
 
-@pytest.mark.parametrize(
-    "name", ["io.kubernetes.cri.sandbox-id", "org.opencontainers.image.ref", "nerdctl/name"]
-)
+@pytest.mark.parametrize("name", ["org.opencontainers.image.ref", "nerdctl/name"])
 def test_annotations_that_only_describe_are_nothing(name: str) -> None:
     assert beyond_default(build(CONTEXT, [options.annotations({name: "a"})])) == []
 
@@ -274,6 +292,9 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         pytest.param("root.path", "/", "root filesystem at '/'", id="host's root"),
         pytest.param("root.path", "rootfs/../..", "root filesystem at 'rootfs/../..'", id="root elsewhere"),
         pytest.param("root.Path", "/", "root.Path", id="root, as Go reads it too"),
+        pytest.param(
+            "mounts.0.options", ["Bind"], "option 'Bind' of the mount at /proc", id="unknown option"
+        ),
         pytest.param("mounts.0.Type", "bind", "mount.Type", id="type, as Go reads it too"),
         pytest.param("linux.devices", [{"path": "/dev/sda"}], "device /dev/sda", id="device"),
         pytest.param("linux.rootfsPropagation", "shared", "rootfsPropagation 'shared'", id="propagation"),

@@ -101,7 +101,7 @@ def test_file_locks_are_taken_unless_told_otherwise() -> None:
 
 
 def test_what_reaches_beyond_the_container_is_named() -> None:
-    harmless = RuncOptions(systemd_cgroup=True, no_new_keyring=True, io_uid=1, io_gid=2)
+    harmless = RuncOptions(systemd_cgroup=True, io_uid=1, io_gid=2)
     assert beyond_default_options(runc_options(harmless)) == []
     assert beyond_default_options(runc_options(RuncOptions())) == []
     for name in ("binary_name", "root", "shim_cgroup", "criu_image_path", "criu_work_path"):
