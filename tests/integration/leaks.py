@@ -6,6 +6,7 @@ The referees are ``ctr`` and /proc, not the library under test.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def fifos_in(*directories: Path) -> frozenset[str]:
 def ctr(address: str, namespace: str, *arguments: str) -> list[str]:
     """The lines that ``ctr`` prints."""
     command = ["ctr", "--address", address, "--namespace", namespace, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return [line for line in done.stdout.splitlines() if line.strip()]
@@ -142,9 +143,13 @@ def left_on_host(home: str, *namespaces: str) -> list[str]:
     return left
 
 
-def shim_sockets() -> frozenset[str]:
-    """The sockets of all shims of this host, also of those that are dead."""
-    return frozenset(str(path) for path in Path("/run/containerd/s").glob("*"))
+def shim_sockets(address: str, namespace: str, *ids: str) -> list[str]:
+    """The sockets that there are of the shims of these containers, also of those that are dead.
+
+    The directory is that of all daemons of this host, and tests run side by side.
+    """
+    names = [hashlib.sha256(os.path.join(address, namespace, id).encode()).hexdigest() for id in ids]
+    return [path for name in names if os.path.exists(path := f"/run/containerd/s/{name}")]
 
 
 def _command_lines() -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from containerd_aio.filters import where
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.types import ExitStatus
+from tests.integration.host import frozen, is_gone
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +67,15 @@ async def traps(process: Process) -> bool:
         return False
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught, 16) >> signal.SIGTERM - 1 & 1)
+
+
+def ended(*pids: int) -> Callable[[], Awaitable[bool]]:
+    """What tells whether all of these processes have ended and were reaped."""
+
+    async def all_gone() -> bool:
+        return all(is_gone(pid) for pid in pids)
+
+    return all_gone
 
 
 async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
@@ -104,21 +114,11 @@ async def test_the_watcher_hears_all_exits_from_the_moment_it_is_attached(
         async with anyio.create_task_group() as group:
             for n in range(100):
                 group.start_soon(publish, n)
-        done, pending = await asyncio.wait(waits, timeout=10)
+        done, pending = await asyncio.wait(waits, timeout=60)
         lost += len(pending) + sum(future.result() != ExitStatus(3, 10**18) for future in done)
         await watcher.aclose()
         assert watcher.table.known(records[0], 0) is None
     assert lost == 0
-
-
-@contextmanager
-def standing_still(daemon: PrivateDaemon) -> Iterator[None]:
-    """containerd gets no processor in the block; what is sent to it waits in its sockets."""
-    os.kill(daemon.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(daemon.pid, signal.SIGCONT)
 
 
 async def test_without_the_knock_events_after_subscribe_are_missed(daemon_of_its_own: PrivateDaemon) -> None:
@@ -144,7 +144,7 @@ async def test_without_the_knock_events_after_subscribe_are_missed(daemon_of_its
         while not missed:
             published = anyio.Event()
             async with anyio.create_task_group() as subscriptions:
-                with standing_still(daemon):
+                with frozen(daemon.pid):
                     for number in range(100):
                         subscriptions.start_soon(subscribe, f"/race/{number}")
                     await anyio.wait_all_tasks_blocked()
@@ -210,7 +210,7 @@ async def test_an_exit_while_containerd_is_down_is_told_truly_or_as_lost(
         daemon.kill()
         for number, pid in enumerate([tasks[0].pid, tasks[1].pid, process.pid]):
             os.kill(pid, signal.SIGKILL if number == 0 else signal.SIGTERM)
-        await eventually(lambda: anyio.to_thread.run_sync(lambda: not Path(f"/proc/{process.pid}").exists()))
+        await eventually(ended(tasks[0].pid, tasks[1].pid, process.pid))
         await daemon.start()
         results: list[int | None] = []
         reasons: list[str] = []
@@ -237,13 +237,15 @@ async def test_nothing_is_lost_when_containerd_stands_still(
         image = await image_in(client, daemon, archive)
         tasks = [await started(stack, client, image, f"web-{n}") for n in range(4)]
         waits = [task.wait() for task in tasks]
-        with standing_still(daemon):
-            for task in tasks[:3]:
-                os.kill(task.pid, signal.SIGTERM if task is tasks[0] else signal.SIGKILL)
-            await anyio.sleep(3)
+        with frozen(daemon.pid):
+            for task in tasks[1:3]:
+                os.kill(task.pid, signal.SIGKILL)
+            await eventually(ended(*(task.pid for task in tasks[1:3])))
+            await anyio.wait_all_tasks_blocked()
             assert not any(wait.done() for wait in waits)
         with anyio.fail_after(60):
             assert {(await wait).code for wait in waits[1:3]} == {137}
+        assert not waits[0].done()
         assert not waits[3].done()
 
 
@@ -480,17 +482,22 @@ async def test_run_raises_plain_errors_when_containerd_goes_away(
         async with anyio.create_task_group() as group:
 
             async def kill() -> None:
+                pids: list[int] = []
+
                 async def runs() -> bool:
-                    return any(
-                        task.status.state is ProcessState.RUNNING for task in await client.tasks.list()
-                    )
+                    tasks = await client.tasks.list()
+                    pids[:] = [task.pid for task in tasks if task.status.state is ProcessState.RUNNING]
+                    return bool(pids)
 
                 await eventually(runs)
                 daemon.kill()
+                await daemon.stop()  # which waits for its end
+                Path(f"/proc/{pids[0]}/root/go").touch()
 
             group.start_soon(kill)
             with anyio.fail_after(60), pytest.raises((ConnectionLostError, ProcessLostError)):
-                await client.run(image, ["sh", "-c", "sleep 1; yes"], max_output=1000)
+                script = "until [ -e /go ]; do usleep 10000; done; yes"
+                await client.run(image, ["sh", "-c", script], max_output=1000)
 
 
 # -- the client ------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import anyio
 import pytest
@@ -24,6 +23,7 @@ from containerd_aio import (
     spec,
 )
 from containerd_aio.types import ExitStatus
+from tests.integration.host import name_of, runs
 from tests.integration.test_exits import SLEEP, eventually
 
 pytestmark = pytest.mark.integration
@@ -37,22 +37,10 @@ async def family_of(task: Task) -> list[int]:
 
     async def complete() -> bool:
         pids[:] = [info.pid for info in await task.pids()]
-        return len(pids) == 3 and all(is_sleep(pid) for pid in pids if pid != task.pid)
+        return len(pids) == 3 and all(name_of(pid) == "sleep" for pid in pids if pid != task.pid)
 
     await eventually(complete)
     return pids
-
-
-def is_sleep(pid: int) -> bool:
-    return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
-
-
-def runs(pid: int) -> bool:
-    """Whether it is there and no zombie, which waits for its parent only."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize(
@@ -97,7 +85,7 @@ async def test_a_signal_to_all_reaches_the_children_too(client: Client, image: I
         await task.start()
 
         async def has_a_child() -> bool:
-            return any(is_sleep(info.pid) for info in await task.pids() if info.pid != task.pid)
+            return any(name_of(info.pid) == "sleep" for info in await task.pids() if info.pid != task.pid)
 
         await eventually(has_a_child)
         await task.kill("TERM", all=True)

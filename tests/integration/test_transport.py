@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import signal
 from collections.abc import AsyncIterator
 
 import anyio
@@ -35,6 +34,7 @@ from containerd_aio.errors import (
     NotImplementedByServerError,
 )
 from containerd_aio.private_daemon import PrivateDaemon
+from tests.integration.host import frozen
 
 pytestmark = pytest.mark.integration
 
@@ -110,40 +110,33 @@ async def delete(connection: Connection, namespace: str, digest: str) -> None:
 
 
 @pytest.fixture
-async def impatient(daemon_of_its_own: PrivateDaemon) -> AsyncIterator[Connection]:
-    """A connection that waits no longer than half a second."""
-    connection = Connection(Address.parse(daemon_of_its_own.address), rpc_timeout=0.5)
+async def connected(daemon_of_its_own: PrivateDaemon) -> AsyncIterator[Connection]:
+    connection = Connection(Address.parse(daemon_of_its_own.address))
+    await connection.connect()
     yield connection
     await connection.aclose()
 
 
-def freeze(daemon: PrivateDaemon) -> None:
-    """Stop a daemon, and return when it is stopped: its threads run on until one of them has taken the signal."""
-    os.kill(daemon.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED)
-
-
 async def test_a_frozen_daemon_meets_the_deadline_and_a_stall_breaks_nothing(
-    daemon_of_its_own: PrivateDaemon, impatient: Connection
+    daemon_of_its_own: PrivateDaemon, connected: Connection
 ) -> None:
-    await impatient.connect()
-    async with impatient.caller("x").server_stream(SUBSCRIBE, SubscribeRequest(), Envelope) as events:
+    async with connected.caller("x").server_stream(SUBSCRIBE, SubscribeRequest(), Envelope) as events:
         receiving = asyncio.ensure_future(anext(events))
-        freeze(daemon_of_its_own)
         try:
-            with anyio.fail_after(60), pytest.raises(DeadlineExceededError, match=r"in 0\.5 s"):
-                await version(impatient)
-            other = Connection(Address.parse(daemon_of_its_own.address), rpc_timeout=0.5)
-            with anyio.fail_after(60), pytest.raises(ConnectionLostError, match="frozen"):
-                await other.connect()
-            await other.aclose()
+            with frozen(daemon_of_its_own.pid), anyio.fail_after(60):
+                connected.rpc_timeout = 0.5
+                with pytest.raises(DeadlineExceededError, match=r"in 0\.5 s"):
+                    await version(connected)
+                other = Connection(Address.parse(daemon_of_its_own.address), rpc_timeout=0.5)
+                with pytest.raises(ConnectionLostError, match="frozen"):
+                    await other.connect()
+                await other.aclose()
+            connected.rpc_timeout = 60
+            assert (await version(connected)).version
+            assert not receiving.done()
         finally:
-            os.kill(daemon_of_its_own.pid, signal.SIGCONT)
-        with anyio.fail_after(60):
-            assert (await version(impatient)).version
-        assert not receiving.done()
-        receiving.cancel()
-        await asyncio.wait([receiving])
+            receiving.cancel()
+            await asyncio.wait([receiving])
 
 
 async def test_a_killed_daemon_ends_what_is_under_way_and_is_found_again_when_it_is_back(
