@@ -11,10 +11,11 @@ import os
 import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long an example takes says something about the machine, and nothing about the code.
-settings.register_profile("containerd_aio", deadline=None)
+# How long an example takes, or is made, says something about the machine, and nothing about the code.
+UNHEEDED = [HealthCheck.too_slow]
+settings.register_profile("containerd_aio", deadline=None, suppress_health_check=UNHEEDED)
 settings.load_profile("containerd_aio")
 
 LOOP = os.environ.get("CONTAINERD_AIO_TEST_LOOP", "debug")

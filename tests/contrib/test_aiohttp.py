@@ -68,7 +68,7 @@ def app_of(fake: FakeContainerd) -> web.Application:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as http:
         yield http
 
 

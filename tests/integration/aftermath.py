@@ -35,7 +35,7 @@ class Aftermath:
         """
         assert Held.now(self.fifo_dir).since(self.held) == []
         new = await self._new()
-        with anyio.move_on_after(10):
+        with anyio.move_on_after(60):
             while new and all(name.startswith("process ") for name in new):
                 await anyio.sleep(0.005)
                 new = await self._new()

@@ -87,13 +87,13 @@ class Churn:
             if await self._started(process):
                 break
             await self._deleted(process.delete)
-            _, pending = await asyncio.wait(waits, timeout=30)
+            _, pending = await asyncio.wait(waits, timeout=120)
             self.lost += [f"{process.name}, which never ran: not told" for _ in pending]
         self.waits += 2
         for wait in waits[1:]:
             wait.add_done_callback(self._count)
         waits[0].cancel()
-        done, pending = await asyncio.wait(waits[1:], timeout=30)
+        done, pending = await asyncio.wait(waits[1:], timeout=120)
         self.lost += [f"{process.name}: not told" for _ in pending]
         for wait in done:
             error = wait.exception()

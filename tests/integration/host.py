@@ -29,8 +29,16 @@ def runs(pid: int) -> bool:
 
 
 def name_of(pid: int) -> str:
-    """What it runs, of 15 characters at most; ``""`` where there is no such process. runc is named so until its exec."""
+    """What it runs, of 15 characters at most; ``""`` where there is no such process."""
     return _read(Path(f"/proc/{pid}/comm")).strip()
+
+
+def is_runc(pid: int) -> bool:
+    """Whether a process of a container is still what makes it: start() is answered a moment before the exec.
+
+    Until then it has threads, and takes signals in ways of its own.
+    """
+    return name_of(pid).startswith("runc")
 
 
 def freeze(pid: int) -> None:

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -25,6 +27,7 @@ from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.cli.top import show_usage
 from containerd_aio.errors import NotFoundError
 from containerd_aio.private_daemon import PrivateDaemon
+from tests.integration.test_exits import begun, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -58,14 +61,18 @@ def detached(image: Image, where: Where, logs: Path) -> Callable[..., Awaitable[
 Detached = Callable[..., Awaitable[None]]
 
 
-@pytest.mark.timeout(180)  # many programs are started, which takes its time where much else runs
+async def says(log: Path, text: str) -> bool:
+    """Whether that is what a log holds."""
+    return log.exists() and log.read_text() == text
+
+
 async def test_a_container_is_left_running_looked_at_and_ended(
     image: Image, daemon: PrivateDaemon, namespace: str, logs: Path
 ) -> None:
     env = {**os.environ, "CONTAINERD_ADDRESS": daemon.address, "CONTAINERD_NAMESPACE": namespace}
 
     async def typed(*args: str, code: int = 0) -> str:
-        with anyio.fail_after(150):
+        with anyio.fail_after(200):
             done = await anyio.run_process([*COMMAND, *args], check=False, env=env)
         assert done.returncode == code, done.stderr
         return done.stdout.decode()
@@ -75,13 +82,14 @@ async def test_a_container_is_left_running_looked_at_and_ended(
     async def follow() -> None:
         followed.append(await typed("logs", "-f", "web"))
 
-    script = "echo up; trap 'echo down; exit 7' TERM; sleep 3600 & wait"
+    script = "trap 'echo down; exit 7' TERM; echo up; sleep 3600 & wait"
     assert await typed("run", "-d", "--name", "web", image.name, "sh", "-c", script) == "web\n"
     async with anyio.create_task_group() as group:
         group.start_soon(follow)
         task = json.loads(await typed("ps", "--json"))
         assert (task["id"], task["image"], task["state"]) == ("web", image.name, "running")
         assert await typed("exec", "-w", "/tmp", "web", "sh", "-c", "pwd; exit 5", code=5) == "/tmp\n"
+        await eventually(lambda: says(logs / namespace / "web.log", "up\n"))
         assert await typed("stop", "web") == "web\n"
     assert followed == ["up\ndown\n"]
     assert await remove(["web"], address=daemon.address, namespace=namespace, force=False) == 0
@@ -210,12 +218,26 @@ async def test_a_start_that_fails_leaves_no_container_and_no_log(
 
 
 async def test_several_are_ended_at_once_and_told_in_the_order_given(
-    detached: Detached, where: Where, capsys: pytest.CaptureFixture[str]
+    detached: Detached,
+    client: Client,
+    where: Where,
+    logs: Path,
+    namespace: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    await detached("a", "sh", "-c", "trap 'exit 4' TERM; sleep 3600 & wait")
-    await detached("b", "sleep", "100")
+    await detached("a", "sh", "-c", "trap 'exit 4' TERM; echo up; sleep 3600 & wait")
+    await detached("b", "sh", "-c", "trap '' TERM; echo up; sleep 3600")
+    for id in ("a", "b"):
+        await eventually(partial(says, logs / namespace / f"{id}.log", "up\n"))
     capsys.readouterr()
-    assert await for_tasks(["b", "none", "a"], stopped(0.5), **where) == 1
+
+    async def kill_the_first_after_the_last() -> None:
+        await (await (await client.load_container("a")).task()).wait()
+        await (await (await client.load_container("b")).task()).kill()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(kill_the_first_after_the_last)
+        assert await for_tasks(["b", "none", "a"], stopped(600), **where) == 1
     told = capsys.readouterr()
     assert told.out == "b\na\n"
     assert "there is no container 'none'" in told.err
@@ -246,15 +268,24 @@ async def test_pause_resume_and_kill(
 
 
 async def test_top_shows_once_what_tasks_use(
-    detached: Detached, where: Where, capfd: pytest.CaptureFixture[str]
+    detached: Detached, client: Client, where: Where, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await detached("busy", "sh", "-c", "while :; do :; done")
     await detached("idle", "sleep", "100")
-    capfd.readouterr()
-    assert await show_usage(**where, once=True, interval=0.2, as_json=True) == 0
-    busy, idle = map(json.loads, capfd.readouterr().out.splitlines())
-    assert (busy["id"], busy["pids"], idle["id"], idle["pids"]) == ("busy", 1, "idle", 1)
-    assert busy["cpu_percent"] > idle["cpu_percent"] >= 0
+    for id in ("busy", "idle"):
+        await begun(await (await client.load_container(id)).task())
+    shown: list[dict[str, Any]] = []
+
+    async def busy_got_the_processor() -> bool:
+        capfd.readouterr()
+        assert await show_usage(**where, once=True, interval=0.1, as_json=True) == 0
+        shown[:] = map(json.loads, capfd.readouterr().out.splitlines())
+        assert shown[0]["cpu_percent"] >= shown[1]["cpu_percent"] >= 0
+        return bool(shown[0]["id"] == "busy" and shown[0]["cpu_percent"] > shown[1]["cpu_percent"])
+
+    await eventually(busy_got_the_processor)
+    busy, idle = shown
+    assert (busy["pids"], idle["id"], idle["pids"]) == (1, "idle", 1)
     assert 0 < idle["memory"] < 64 * 2**20
     assert await show_usage(**where, once=False, interval=0.01, as_json=False) == 0
     head, first, second = capfd.readouterr().out.splitlines()

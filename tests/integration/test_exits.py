@@ -33,7 +33,7 @@ from containerd_aio.filters import where
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.types import ExitStatus
-from tests.integration.host import frozen, is_gone
+from tests.integration.host import frozen, is_gone, is_runc
 
 pytestmark = pytest.mark.integration
 
@@ -58,6 +58,15 @@ async def started(
 
 def shim_of(task: Task) -> int:
     return int(Path(f"/proc/{task.pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def begun(process: Process) -> None:
+    """Wait until it is the program that was started."""
+
+    async def is_itself() -> bool:
+        return not is_runc(process.pid)
+
+    await eventually(is_itself)
 
 
 async def traps(process: Process) -> bool:

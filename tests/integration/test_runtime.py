@@ -5,6 +5,7 @@ What runc was told is read from a script that stands in its place, notes its arg
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.types import AnyValue, TaskEndpoint
 from tests.integration.conftest import Shared, cannot_run
-from tests.integration.test_exits import SLEEP, shim_of
+from tests.integration.test_exits import SLEEP, eventually, shim_of
 
 pytestmark = pytest.mark.integration
 
@@ -124,7 +125,17 @@ async def test_a_shim_is_put_into_a_cgroup(client: Client, image: Image) -> None
             async with running(container) as task:
                 assert str(shim_of(task)) in (directory / "cgroup.procs").read_text().split()
     finally:
-        directory.rmdir()
+
+        async def removed() -> bool:
+            try:
+                directory.rmdir()
+            except OSError as error:  # the shim is on its way out
+                if error.errno != errno.EBUSY:
+                    raise
+                return False
+            return True
+
+        await eventually(removed)
 
 
 # -- runc ------------------------------------------------------------------------------------------------------

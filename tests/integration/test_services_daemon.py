@@ -112,11 +112,10 @@ async def test_a_label_may_have_4096_bytes(anywhere: Services, name: str) -> Non
 
 
 async def test_a_namespace_in_use_stays(services: Services, namespace: str) -> None:
-    lease = await services.leases.create()
-    blob = await services.content.write_blob("ref", b"something")
-    try:
-        with pytest.raises(FailedPreconditionError, match="must be empty"):
-            await services.namespaces.delete(namespace)
-    finally:
-        await services.content.delete(blob)
-        await services.leases.delete(lease.id)
+    async with services.leases.hold():  # else a collection might come in between
+        blob = await services.content.write_blob("ref", b"something")
+        try:
+            with pytest.raises(FailedPreconditionError, match="must be empty"):
+                await services.namespaces.delete(namespace)
+        finally:
+            await services.content.delete(blob)

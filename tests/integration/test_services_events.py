@@ -40,6 +40,7 @@ from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.services.events import Subscription
 from containerd_aio.types import AnyValue, ContainerInfo, Descriptor, ImageInfo, Runtime
+from tests.conftest import UNHEEDED
 from tests.events.payloads import payloads
 
 pytestmark = pytest.mark.integration
@@ -71,7 +72,9 @@ async def test_the_time_is_now_and_exact(services: Services) -> None:
     assert event.timestamp.utcoffset() is not None
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[*UNHEEDED, HealthCheck.function_scoped_fixture]
+)
 @given(payloads)
 async def test_any_payload_survives_containerd(services: Services, payload: Payload) -> None:
     forwarded = Event(1_498_260_090_271_802_153, services.caller.namespace, "/example/a.b-c", payload)

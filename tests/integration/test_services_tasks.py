@@ -24,6 +24,7 @@ from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.services.tasks import Tasks
 from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessInfo, ProcessState, Runtime
 from tests.integration.conftest import cannot_run
+from tests.integration.host import is_runc
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +102,8 @@ async def test_a_task_lives_and_ends(
         with pytest.raises(AlreadyExistsError, match=f"task '{ID}'"):
             await tasks.create(ID, rootfs=rootfs)
         assert await tasks.start(ID) == pid
+        while is_runc(pid):  # noqa: ASYNC110 - nothing tells of it
+            await anyio.sleep(0.001)
         [listed] = await tasks.list()
         assert (listed.container_id, listed.exec_id, listed.pid) == (ID, "", pid)
         assert listed.status.state is ProcessState.RUNNING

@@ -46,22 +46,21 @@ async def test_a_task_leaves_neither_pipes_nor_sockets_of_its_shim(
     daemon = daemon_of_its_own
     async with daemon.client() as client:
         image = await image_in(client, daemon, archive)
+        before = pipes_of(daemon.pid)
         held: list[int] = []
-        for _ in range(4):
+        for _ in range(3):
             async with await client.new_container("web", image=image, args=SLEEP) as container:
                 async with await container.new_task(stdio=pipes(stdin=True)) as task:
                     await task.start()
                     socket = socket_of(bundle_of(daemon, client.namespace, "web"))
                     assert socket.exists()
-                    while_it_runs = pipes_of(daemon.pid)
-            assert not socket.exists()
+                    held.append(pipes_of(daemon.pid))
 
-            async def fewer(while_it_runs: int = while_it_runs) -> bool:
-                return pipes_of(daemon.pid) < while_it_runs
+            async def is_clean(socket: Path = socket) -> bool:
+                return not socket.exists() and pipes_of(daemon.pid) == before
 
-            await eventually(fewer)
-            held.append(pipes_of(daemon.pid))
-        assert held[1:] == held[:1] * 3
+            await eventually(is_clean)
+        assert held == held[:1] * 3
 
 
 async def test_a_shim_is_one_step_easier_to_kill_than_containerd(

@@ -55,7 +55,7 @@ class Bundle:
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             line = ["runc", "--root", str(self.path / "runc"), *command]
             code = subprocess.run(
-                line, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=30
+                line, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=120
             ).returncode
             out.seek(0)
             err.seek(0)
@@ -236,8 +236,8 @@ def test_the_cgroup_can_be_another(bundle: Bundle) -> None:
 
 
 def test_more_processes_than_allowed_are_refused(bundle: Bundle) -> None:
-    command = "for i in 1 2 3 4 5 6 7 8; do sleep 20 & done; echo started"
-    bundle.write(spec.args("sh", "-c", command), spec.env(["PATH=/bin"]), spec.pids_limit(4))
+    command = "i=0; while [ $((i+=1)) -lt 40 ]; do sleep 20 & done; echo started"
+    bundle.write(spec.args("sh", "-c", command), spec.env(["PATH=/bin"]), spec.pids_limit(20))
     done = bundle.runc("run", "--bundle", str(bundle.path), bundle.name)
     assert "can't fork" in done.stderr
 

@@ -126,7 +126,7 @@ async def test_a_terminal_begins_with_its_size(client: Client, image: Image) -> 
         await task.start()
         (await exited).check()
         assert task.stdout is not None
-        assert await task.stdout.receive() == b"33 101\r\n"
+        assert b"".join([chunk async for chunk in task.stdout]) == b"33 101\r\n"
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ async def test_hooks_are_called_at_their_moments(client: Client, image: Image, t
     def calling(moment: str) -> SpecOption:
         command = ["/bin/sh", "-c", 'cat > "$LOG.$0.state"; echo $0 >> "$LOG"', moment]
         variables = {"LOG": os.fspath(log), "PATH": "/usr/bin:/bin"}
-        return spec.hook(moment, *command, env=variables, timeout=10)  # type: ignore[arg-type]
+        return spec.hook(moment, *command, env=variables, timeout=60)  # type: ignore[arg-type]
 
     options = [spec.bind(tmp_path, tmp_path), *map(calling, reversed(MOMENTS))]
     assert await said(client, image, f"echo process >> {log}", *options) == ""

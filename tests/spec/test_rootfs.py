@@ -22,6 +22,7 @@ from containerd_aio.spec.layered import trusted_attributes_shown
 from containerd_aio.spec.resolution import MAX_LINKS
 from containerd_aio.spec.rootfs import MAX_FILE_SIZE
 from containerd_aio.types import Mount
+from tests.conftest import UNHEEDED
 
 PASSWD = "/etc/passwd"
 ROOT = os.geteuid() == 0
@@ -150,7 +151,7 @@ def test_a_link_never_leads_out(layer: Layer, tmp_path: Path, depth: int) -> Non
 
 
 @given(steps=st.lists(st.sampled_from(["..", ".", "a", "b", "out", "in", "/", ""]), max_size=12))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*UNHEEDED, HealthCheck.function_scoped_fixture])
 def test_no_way_through_links_leads_out(tmp_path: Path, steps: list[str]) -> None:
     root = tmp_path / "root"
     if not root.exists():

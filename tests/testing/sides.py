@@ -25,6 +25,7 @@ from containerd_aio.services.tasks import Tasks
 from containerd_aio.spec import Spec
 from containerd_aio.testing import FakeContainerd
 from containerd_aio.types import AnyValue, ContainerInfo, Mount, ProcessState, Runtime
+from tests.integration.host import is_runc
 
 ID = "web"
 SNAPSHOTTER = "native"
@@ -94,7 +95,10 @@ class Side:
     async def run(self, *args: str) -> Tasks:
         """Make a container and its task, and start that."""
         tasks = await self.create(*args)
-        await tasks.start(ID)
+        pid = await tasks.start(ID)
+        with anyio.fail_after(60):
+            while is_runc(pid):  # noqa: ASYNC110 - nothing tells of it
+                await anyio.sleep(0.001)
         return tasks
 
     async def stopped(self) -> Tasks:
