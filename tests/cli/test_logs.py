@@ -109,7 +109,7 @@ async def test_a_file_that_was_cut_shorter_is_begun_anew(log: Path, descriptor: 
 
 @asynccontextmanager
 async def following(
-    log: Path, descriptor: int, reader: Reader, *, patience: float = 5
+    log: Path, descriptor: int, reader: Reader, *, patience: float = 60
 ) -> AsyncIterator[asyncio.Future[ExitStatus]]:
     """Follow a log; yields the end of its task. Leaving the block waits until following has ended."""
     exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()

@@ -57,7 +57,7 @@ async def address(fake: FakeContainerd) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+    async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as http:
         yield http
 
 
@@ -73,7 +73,7 @@ async def test_errors_are_statuses(fake: FakeContainerd, http: httpx.AsyncClient
 async def test_an_app_can_be_started_again(fake: FakeContainerd) -> None:
     app = app_of(fake)
     for _ in range(2):
-        async with served_by_uvicorn(app) as address, httpx.AsyncClient() as http:
+        async with served_by_uvicorn(app) as address, httpx.AsyncClient(timeout=60) as http:
             assert (await http.get(f"http://{address}/containers/nowhere")).status_code == 404
 
 
@@ -89,7 +89,7 @@ async def test_a_lifespan_of_ones_own_goes_with_it(fake: FakeContainerd) -> None
     async def both(request: Request, client: ContainerdClient) -> str:
         return f"{request.state.greeting} {client.namespace}"
 
-    async with served_by_uvicorn(app) as address, httpx.AsyncClient() as http:
+    async with served_by_uvicorn(app) as address, httpx.AsyncClient(timeout=60) as http:
         assert (await http.get(f"http://{address}/")).json() == "hello default"
 
 
@@ -100,7 +100,7 @@ async def test_an_app_without_the_lifespan_is_told_what_it_lacks(caplog: pytest.
     async def any_call(client: ContainerdClient) -> None: ...
 
     with caplog.at_level(logging.ERROR):
-        async with served_by_uvicorn(app) as address, httpx.AsyncClient() as http:
+        async with served_by_uvicorn(app) as address, httpx.AsyncClient(timeout=60) as http:
             assert (await http.get(f"http://{address}/")).status_code == 500
     assert "lifespan=containerd_lifespan()" in caplog.text
 
@@ -114,7 +114,7 @@ async def test_the_client_can_be_another_one_in_tests(client: Client) -> None:
         return client.namespace
 
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as http:
         assert (await http.get("/")).json() == "default"
 
 
@@ -150,7 +150,7 @@ async def test_what_a_request_raises_is_what_its_handler_gets(fake: FakeContaine
         raise LookupError("not ours")
 
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as http:
         with pytest.raises(LookupError, match="not ours"):
             await http.get("/")
 

@@ -194,7 +194,7 @@ def test_the_daemon_dies_with_the_process_that_started_it(tmp_path: Path) -> Non
         pidfd = os.pidfd_open(pid)
         parent.kill()
     try:
-        ended, _, _ = select.select([pidfd], [], [], 10)
+        ended, _, _ = select.select([pidfd], [], [], 60)
         assert ended
     finally:
         if not ended:

@@ -221,15 +221,15 @@ def test_our_shims_and_what_they_started_are_killed(host: Host, start: Start) ->
     (child,) = Path(f"/proc/{shim.pid}/task/{shim.pid}/children").read_text().split()
     pidfd = os.pidfd_open(int(child))
     assert remove_leftovers(host.home) == []
-    assert shim.wait(10) == -9
-    assert select.select([pidfd], [], [], 10)[0] == [pidfd]
+    assert shim.wait(60) == -9
+    assert select.select([pidfd], [], [], 60)[0] == [pidfd]
     os.close(pidfd)
 
 
 def test_runc_at_work_on_our_bundle_is_killed(host: Host, start: Start) -> None:
     runc = start("runc", "create", "--bundle", str(host.home.state / TASKS / OWN / "web"), "web")
     assert remove_leftovers(host.home) == []
-    assert runc.wait(10) == -9
+    assert runc.wait(60) == -9
 
 
 def test_nobody_else_is_killed(host: Host, start: Start) -> None:
@@ -256,7 +256,7 @@ def test_an_init_without_a_shim_is_killed_if_it_is_the_one_that_runc_started(
     host.runc_state(OWN, "web", host.bundle(OWN, "web"), pid=init.pid, started=started)
     assert remove_leftovers(host.home) == []
     if same:
-        assert init.wait(10) == -9
+        assert init.wait(60) == -9
     else:
         assert init.poll() is None
 
@@ -276,7 +276,7 @@ def test_a_process_that_does_not_end_is_told_and_the_directory_is_kept(
     monkeypatch.undo()
     (again,) = Home.abandoned(str(host.home.path.parent))  # the next one tries again
     assert remove_leftovers(again) == []
-    assert shim.wait(10) == -9
+    assert shim.wait(60) == -9
 
 
 @pytest.mark.parametrize("namespaces", [[], [OWN]])

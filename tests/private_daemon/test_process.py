@@ -43,10 +43,10 @@ async def test_a_killed_one_says_so() -> None:
 async def test_end_asks_first() -> None:
     process = child("sleep", "1000")
     with anyio.fail_after(60):
-        await process.end(grace=10)
+        await process.end(grace=60)
     assert process.status == "killed by SIGTERM"
     assert not process.killed
-    await process.end(grace=10)
+    await process.end(grace=60)
 
 
 @pytest.mark.parametrize("blocking", [False, True])
@@ -70,7 +70,7 @@ async def test_end_kills_one_that_hears_nothing(blocking: bool) -> None:
 async def test_close_after_a_blocking_end_leaves_no_descriptor() -> None:
     before = os.listdir("/proc/self/fd")
     process = child("sleep", "1000")
-    process.end_blocking(grace=10)
+    process.end_blocking(grace=60)
     process.close()
     process.close()
     with anyio.fail_after(60):

@@ -96,14 +96,14 @@ def test_a_circle_of_parents_ends() -> None:
 
 def test_what_is_killed_has_ended_on_return(start: Start) -> None:
     children = [start("cat") for _ in range(3)]
-    kill_and_wait([read(child.pid) for child in children], seconds=10)
+    kill_and_wait([read(child.pid) for child in children], seconds=60)
     assert [child.poll() for child in children] == [-9, -9, -9]
 
 
 def test_a_stranger_with_the_pid_of_one_that_is_gone_lives(start: Start) -> None:
     child = start("cat")
     stranger = dataclasses.replace(read(child.pid), started=0)
-    kill_and_wait([stranger], seconds=10)
+    kill_and_wait([stranger], seconds=60)
     assert child.poll() is None
 
 
@@ -111,4 +111,4 @@ def test_one_that_has_ended_is_passed_over() -> None:
     child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     seen = read(child.pid)
     child.communicate()
-    kill_and_wait([seen], seconds=10)
+    kill_and_wait([seen], seconds=60)

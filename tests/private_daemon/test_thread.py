@@ -36,7 +36,7 @@ class Work:
         self.error = error
 
     def __call__(self) -> None:
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         self.done = True
         if self.error is not None:
             raise self.error
@@ -90,7 +90,7 @@ def test_the_work_ends_although_the_loop_is_gone() -> None:
     (thread,) = [it for it in threading.enumerate() if it.name == "containerd-aio-cleanup"]
     assert not thread.daemon  # so the interpreter waits for it
     work.go.set()
-    thread.join(10)
+    thread.join(60)
     assert work.done
     with pytest.raises(asyncio.CancelledError):
         # the rest of asyncio.run(): cancel what is left

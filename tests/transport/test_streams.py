@@ -192,10 +192,10 @@ async def test_an_error_of_the_block_passes_as_it_is(connect: Connect, socket_pa
 async def test_a_cancelled_reader_resets_the_stream(connect: Connect, socket_path: Path) -> None:
     left = anyio.Event()
     async with listening(socket_path, lambda peer: serves_without_end(peer, left)):
-        with anyio.move_on_after(0.05) as scope:
+        with anyio.CancelScope() as scope:
             async with read(connect()) as chunks:
                 async for _ in chunks:
-                    pass
+                    scope.cancel()
         with anyio.fail_after(60):
             await left.wait()
     assert scope.cancelled_caught
@@ -564,12 +564,14 @@ async def test_a_send_cancelled_half_way_gives_the_call_up(connect: Connect, soc
 
     async def play(peer: Peer) -> None:
         peer.begin({SettingCodes.INITIAL_WINDOW_SIZE: 10})
-        await peer.call()
+        await peer.request()
+        scope.cancel()
         assert await peer.was_reset() == ErrorCodes.CANCEL
         reset.set()
 
+    scope = anyio.CancelScope()
     async with listening(socket_path, play), write(connect()) as call:
-        with anyio.move_on_after(0.02) as scope:
+        with scope:
             await call.send(WriteContentRequest(data=bytes(100)))
         assert scope.cancelled_caught
         with anyio.fail_after(60):
