@@ -16,13 +16,23 @@ from containerd_aio.services import Services
 _DEFAULTS: Final = "containerd.io/defaults/"
 
 
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Freeze:
+    """What the blocks share that keep one task frozen: how many they are, and whether it was this client that froze it."""
+
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    holders: int = 0
+    ours: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A namespace of a connected client, as containers, tasks, processes and images see it.
 
     ``fifo_dir`` is ``None`` where the daemon is on another host: FIFOs do not reach it, nor do its files.
     ``daemon_pid`` tells the daemon's pid, ``None`` where it is not known.
-    ``checkpoints`` are the locks of containers that are being checkpointed, by their ids.
+    ``checkpoints`` are the locks of containers that are being checkpointed, ``freezes`` what is known of those that
+    are kept frozen, by their ids.
     """
 
     services: Services
@@ -33,6 +43,7 @@ class Session:
     checkpoints: WeakValueDictionary[str, anyio.Lock] = field(
         default_factory=WeakValueDictionary[str, anyio.Lock]
     )
+    freezes: WeakValueDictionary[str, Freeze] = field(default_factory=WeakValueDictionary[str, Freeze])
 
 
 @dataclass(frozen=True, slots=True)

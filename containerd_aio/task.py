@@ -229,8 +229,9 @@ class Task(Process):
     def paused(self) -> AbstractAsyncContextManager[None]:
         """Freeze the container for the length of the block, and restore the state it was found in.
 
-        The state is restored also when the block fails or is cancelled; a task found paused stays paused. That
-        the task has ended meanwhile is no error.
+        The state is restored also when the block fails or is cancelled; a task found paused stays paused. Of blocks
+        of one client that overlap, the last one restores it; other clients' know nothing of them. That the task has
+        ended meanwhile is no error. Where containerd restarts meanwhile, that is waited for (15 s at most).
 
         :raises FailedPreconditionError: if the task does not run
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from containerd_aio import FailedPreconditionError, ProcessState, Task
+from containerd_aio import Client, ContainerdError, FailedPreconditionError, ProcessState, Task
 from containerd_aio.testing import FakeContainerd
 
 
@@ -43,6 +43,51 @@ async def test_a_block_forgives_that_the_task_has_ended_or_was_thawed(
     async with task.paused():
         fake.exit(task, 1)
         await task.wait()
+
+
+async def test_of_two_blocks_at_once_the_last_one_thaws(client: Client, task: Task) -> None:
+    same = await (await client.load_container("web")).task()
+    first, second = task.paused(), same.paused()
+    await first.__aenter__()
+    await second.__aenter__()
+    await first.__aexit__(None, None, None)
+    assert (await task.status()).state is ProcessState.PAUSED
+    await second.__aexit__(None, None, None)
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_block_freezes_what_somebody_thawed_under_another(task: Task) -> None:
+    async with task.paused():
+        await task.resume()
+        async with task.paused():
+            assert (await task.status()).state is ProcessState.PAUSED
+        assert (await task.status()).state is ProcessState.PAUSED
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_blocks_of_which_one_fails_to_freeze_harm_no_other(fake: FakeContainerd, task: Task) -> None:
+    with fake.refuse("Tasks/Get", times=1), pytest.raises(ContainerdError):
+        async with task.paused():
+            raise AssertionError("it is not frozen")
+    async with task.paused():
+        pass
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_daemon_that_restarts_meanwhile_leaves_no_frozen_task(
+    fake: FakeContainerd, task: Task
+) -> None:
+    async with anyio.create_task_group() as group:
+        async with task.paused():
+            down = fake.down()
+            await down.__aenter__()
+
+            async def come_back() -> None:
+                await anyio.wait_all_tasks_blocked()  # the block waits for the daemon
+                await down.__aexit__(None, None, None)
+
+            group.start_soon(come_back)
+    assert (await task.status()).state is ProcessState.RUNNING
 
 
 async def test_a_block_that_cannot_freeze_is_not_entered(created: Task) -> None:
