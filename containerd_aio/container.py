@@ -12,7 +12,7 @@ from typing import Self
 
 from anyio.abc import ByteReceiveStream
 
-from containerd_aio._checkpoint.memory import LIVING
+from containerd_aio._checkpoint.living import LIVING
 from containerd_aio._checkpoint.origin import origin_of
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._copying import copying

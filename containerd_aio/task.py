@@ -246,8 +246,8 @@ class Task(Process):
         meanwhile, and afterwards in the state that it was in, or dead with ``CheckpointOptions(exit=True)``. Its execs
         are not in it.
 
-        If it fails or is cancelled, there is no image, and the task is as it was. CRIU is given 15 s to come to its
-        end; a task that has ended by then, by ``exit``, has its image all the same.
+        If it fails or is cancelled, there is no image, and the task is as it was: with ``exit`` it is killed when the
+        image is there. A cancelled one is given 15 s to come to its end; a task that has ended by then has its image.
 
         :raises FailedPreconditionError: if the task neither runs nor is paused; if its container has no image or no
             snapshot

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 
+from containerd_aio._checkpoint.living import (
+    LIVING,
+    LivingTask,
+    check_frozen,
+    check_living,
+    end_frozen,
+    ended_by_criu,
+)
 from containerd_aio._checkpoint.memory import call_criu
-from containerd_aio._checkpoint.taking import LivingTask, check_living
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError
-from containerd_aio.types import CheckpointOptions
+from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from containerd_aio.types import CheckpointOptions, ProcessState
 
 
 async def checkpoint_to_directory(
@@ -23,8 +32,8 @@ async def checkpoint_to_directory(
 ) -> None:
     """Have CRIU write its images to a directory, which must be empty, or absent in one that is there.
 
-    If this fails or is cancelled, the directory is as it was, unless the task has ended by ``options.exit``; that of
-    another host may have files in it.
+    If this fails or is cancelled, the directory is as it was, unless the task has ended, or may have, by
+    ``options.exit``; that of another host may have files in it.
 
     :raises InvalidArgumentError: if the path is not absolute, or cannot be a directory
     :raises AlreadyExistsError: if there is something in the directory
@@ -35,23 +44,43 @@ async def checkpoint_to_directory(
     if not os.path.isabs(name):
         raise InvalidArgumentError(f"the path is one of containerd's host, so it must be absolute: {name!r}")
     await check_living(container_id, task)
-    written = False
+    by_criu = ended_by_criu(options)
+    ending = by_criu
 
     async def write() -> None:
-        nonlocal written
-        await call_criu(session, container_id, options, status=task.status, image_path=name)
-        written = True
+        nonlocal ending
+        wanted = replace(options, exit=by_criu)
+        await call_criu(session, container_id, wanted, status=task.status, image_path=name)
+        if options.exit and not by_criu:
+            await check_frozen(container_id, task)
+            ending = True
+            await completed(partial(end_frozen, task))
 
-    if session.fifo_dir is None:
-        await completed(write)
-        return
-    made = _make(name)
+    async def undo(error: BaseException) -> None:
+        lives = await _lives(task)
+        if ending and not lives:
+            error.add_note(f"task '{container_id}' has ended; its memory stays in {name}")
+        else:
+            _empty(name, remove=made)
+
+    made = session.fifo_dir is not None and _make(name)
     try:
-        await completed(write)
+        # Files that it changed after its memory was written would not fit.
+        async with task.paused() if options.exit and not by_criu else nullcontext():
+            await completed(write)
     except BaseException as error:
-        if not (written and options.exit):  # else it is all that is left of the task
-            await cleaned_up(partial(_empty, name, remove=made), error, f"{name} could not be emptied")
+        if session.fifo_dir is not None:
+            await cleaned_up(partial(undo, error), error, f"{name} could not be emptied")
         raise
+
+
+async def _lives(task: LivingTask) -> bool:
+    """Tell whether a task lives; waits for a CRIU that was given up and still writes."""
+    state = ProcessState.UNKNOWN
+    with suppress(NotFoundError):
+        while state is ProcessState.UNKNOWN:
+            state = (await task.status()).state
+    return state in LIVING
 
 
 def _make(name: str) -> bool:
@@ -73,7 +102,7 @@ def _make(name: str) -> bool:
     return False
 
 
-async def _empty(name: str, *, remove: bool) -> None:
+def _empty(name: str, *, remove: bool) -> None:
     for entry in os.scandir(name):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from containerd_aio._checkpoint.index import CONFIG, MEMORY, Checkpoint
+from containerd_aio._checkpoint.living import LIVING
 from containerd_aio._checkpoint.unique_spec import found_after_all, held_digests
 from containerd_aio._criu_log import criu_says
 from containerd_aio._refusal import reason_of, state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.runc import checkpoint_options
 from containerd_aio.errors import AlreadyExistsError, CheckpointFailedError, NotFoundError, UnknownError
-from containerd_aio.types import CheckpointOptions, ContainerInfo, Descriptor, ProcessState, Status
-
-LIVING: Final = frozenset({ProcessState.RUNNING, ProcessState.PAUSING, ProcessState.PAUSED})
-"""The states of a task that has a memory to be written."""
+from containerd_aio.types import CheckpointOptions, ContainerInfo, Descriptor, Status
 
 
 async def write_memory(
@@ -44,7 +41,7 @@ async def write_memory(
 
 
 async def with_memory(
-    session: Session, info: ContainerInfo, checkpoint: Checkpoint, parts: list[Descriptor]
+    session: Session, info: ContainerInfo, checkpoint: Checkpoint, parts: Sequence[Descriptor]
 ) -> Checkpoint:
     """Return the checkpoint with the memory in it, and the spec, which are seen to be there.
 

@@ -40,9 +40,9 @@ class CheckpointRecord:
                 subject=f"image '{self.name}'",
             )
 
-    def is_all_that_is_left(self) -> None:
-        """Note that the task has ended: from now on the checkpoint must be kept."""
-        self._needed = True
+    def is_all_that_is_left(self, needed: bool = True) -> None:
+        """Note that the task has ended, or may have: from now on the checkpoint must be kept; or that it lives on."""
+        self._needed = needed
 
     async def store(self, target: Descriptor) -> None:
         """Make the record.
@@ -51,11 +51,10 @@ class CheckpointRecord:
         """
         try:
             self._stored = await self._images.create(ImageInfo(self.name, target, _LABELS))
-        except AlreadyExistsError as error:
+        except AlreadyExistsError:
             if self._needed:
                 other = ImageInfo(_new_name(self._container_id), target, _LABELS)
                 self._stored = await self._images.create(other)
-                error.add_note(f"the task has ended, and its checkpoint is image '{other.name}'")
             raise
 
     def stored(self) -> ImageInfo:
@@ -65,9 +64,13 @@ class CheckpointRecord:
         return self._stored
 
     def own_up(self, error: BaseException) -> None:
-        """Tell with the error that the task has ended for nothing."""
+        """Tell with the error what has become of the task by ``exit``, where it is not as it was."""
         if self._needed and self._stored is None:
             error.add_note(f"task '{self._container_id}' has ended, and there is no checkpoint of it")
+        elif self._needed and self._stored is not None:
+            error.add_note(
+                f"task '{self._container_id}' may have ended, so its checkpoint stays: image '{self._stored.name}'"
+            )
 
     async def undo(self) -> None:
         """Remove the record, unless nothing else is left of the task."""

@@ -1,39 +1,40 @@
 """Taking a checkpoint: all of it or nothing, and the task as it was.
 
 What can be refused is refused before the task is touched; then, while it is frozen, the changed files are written,
-CRIU writes the memory, and the index and the image record follow at once. With ``exit`` the memory is the point of
-no return: from there on a cancellation waits until the record is there, since the checkpoint is all that is left of
-the task.
+CRIU writes the memory, and the index and the image record follow at once. With ``exit`` the task is killed when all
+of that is safe. Only where CRIU must do it the memory is the point of no return: from there on a cancellation waits
+until the record is there, since the checkpoint is all that is left of the task.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
 
 import anyio
 
 from containerd_aio._checkpoint.base import Base, find_base
 from containerd_aio._checkpoint.index import CONFIG, RUNTIME_OPTIONS, Checkpoint
 from containerd_aio._checkpoint.layer import changed_files
-from containerd_aio._checkpoint.memory import LIVING, with_memory, write_memory
+from containerd_aio._checkpoint.living import (
+    LIVING,
+    LivingTask,
+    check_frozen,
+    check_living,
+    end_frozen,
+    ended_by_criu,
+)
+from containerd_aio._checkpoint.memory import with_memory, write_memory
 from containerd_aio._checkpoint.record import CheckpointRecord
 from containerd_aio._checkpoint.storing import write_index, write_value
 from containerd_aio._checkpoint.unique_spec import unique_spec
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError
+from containerd_aio.errors import ContainerdError, InvalidArgumentError
 from containerd_aio.image import Image
-from containerd_aio.types import CheckpointOptions, ContainerInfo, ProcessState, Status
-
-
-class LivingTask(Protocol):
-    """What a task is to its checkpoint."""
-
-    async def status(self) -> Status: ...
-
-    def paused(self) -> AbstractAsyncContextManager[None]: ...
+from containerd_aio.types import CheckpointOptions, ContainerInfo, Descriptor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,22 +110,40 @@ class _Taking:
         """Write the parts, the index and the record."""
         checkpoint = await self._without_memory(info, base)
         if task is None or not self._parts.memory:
-            await completed(lambda: self._finish(info, checkpoint))
+            await completed(partial(self._finish, info, checkpoint))
             return
 
         async def take_memory() -> None:
-            await _check_frozen(info.id, task)
+            await check_frozen(info.id, task)
+            by_criu = ended_by_criu(self._options)
             parts = await write_memory(
-                self._session, info, self._options, lease_id=lease_id, status=task.status
+                self._session,
+                info,
+                replace(self._options, exit=by_criu),
+                lease_id=lease_id,
+                status=task.status,
             )
-            if self._options.exit:
+            if by_criu:
                 self._record.is_all_that_is_left()
-            else:
-                await _check_frozen(info.id, task)
-            await self._finish(info, await with_memory(self._session, info, checkpoint, parts))
+                await completed(partial(self._finish, info, checkpoint, parts))
+                return
+            await self._finish(info, checkpoint, parts)
+            await check_frozen(info.id, task)
+            if self._options.exit:
+                await self._end(task)
 
         async with unique_spec(self._services, info):
             await completed(take_memory)
+
+    async def _end(self, task: LivingTask) -> None:
+        """End the task; if it lives on, the checkpoint was taken for nothing."""
+        self._record.is_all_that_is_left()
+        try:
+            await completed(partial(end_frozen, task))
+        except ContainerdError:
+            with suppress(ContainerdError):
+                self._record.is_all_that_is_left((await task.status()).state not in LIVING)
+            raise
 
     async def _without_memory(self, info: ContainerInfo, base: Base) -> Checkpoint:
         layer = runtime_options = None
@@ -142,36 +161,12 @@ class _Taking:
             parent=base.parent,
         )
 
-    async def _finish(self, info: ContainerInfo, checkpoint: Checkpoint) -> None:
+    async def _finish(
+        self, info: ContainerInfo, checkpoint: Checkpoint, memory: Sequence[Descriptor] | None = None
+    ) -> None:
+        if memory is not None:
+            checkpoint = await with_memory(self._session, info, checkpoint, memory)
         if checkpoint.config is None and info.spec is not None:
             config = await write_value(self._services.content, info.spec, CONFIG)
             checkpoint = replace(checkpoint, config=config)
         await self._record.store(await write_index(self._services.content, checkpoint))
-
-
-async def check_living(container_id: str, task: LivingTask | None) -> None:
-    """Refuse a task that has no memory to take.
-
-    :raises FailedPreconditionError: if it does not run
-    """
-    subject = f"task '{container_id}'"
-    if task is None:
-        raise FailedPreconditionError(
-            f"container '{container_id}' has no task, so no memory to take: checkpoint(task=False) leaves it out",
-            subject=subject,
-        )
-    state = (await task.status()).state
-    if state not in LIVING:
-        raise FailedPreconditionError(
-            f"{subject} cannot be checkpointed: it is {state}, and only a running or a paused one can be",
-            subject=subject,
-        )
-
-
-async def _check_frozen(container_id: str, task: LivingTask) -> None:
-    """Another client, which paused the task first, may have resumed it: then memory and files are of two times."""
-    if (await task.status()).state is ProcessState.RUNNING:
-        raise FailedPreconditionError(
-            f"somebody resumed task '{container_id}' while its checkpoint was taken; take another",
-            subject=f"task '{container_id}'",
-        )

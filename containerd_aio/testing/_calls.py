@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
 
@@ -102,6 +102,14 @@ class Delay:
 
 
 @dataclass(eq=False, slots=True)
+class Hold:
+    """Calls of a method that are not answered before it is let go."""
+
+    method: str
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(eq=False, slots=True)
 class Refusal:
     """Calls of a method that fail; ``times`` is how many more of them, ``None`` all."""
 
@@ -121,7 +129,19 @@ class Gate:
         self.calls: Counter[str] = Counter()
         self.delays: Faults[Delay] = Faults()
         self.refusals: Faults[Refusal] = Faults()
+        self.holds: Faults[Hold] = Faults()
         self._came: asyncio.Event | None = None
+
+    def hold(self, method: str) -> Fault:
+        """Hold the calls of a method until that is lifted."""
+        hold = Hold(method)
+        fault = self.holds.add(hold)
+
+        def lift() -> None:
+            fault.lift()
+            hold.let_go.set()
+
+        return Fault(lift)
 
     async def called(self, method: str, times: int) -> None:
         """Wait until calls of a method have come so many times."""
@@ -151,6 +171,9 @@ class Gate:
             for delay in self.delays:
                 if delay.method == method:
                     await asyncio.sleep(delay.seconds)
+            for hold in self.holds:
+                if hold.method == method:
+                    await hold.let_go.wait()
             self._check(method)
             await serve(stream)
 

@@ -294,6 +294,10 @@ class FakeContainerd:
         """Answer calls of a method late."""
         return self._gate.delays.add(Delay(method, seconds))
 
+    def hold(self, method: str) -> Fault:
+        """Let calls of a method wait, before anything is done, until that is lifted: ``called()`` tells of them."""
+        return self._gate.hold(method)
+
     def refuse(
         self,
         method: str,

@@ -13,10 +13,12 @@ _CGROUPS_MODES = ("", "soft", "full", "strict", "ignore")
 class CheckpointOptions:
     """How CRIU takes the state of a task. The names are those of ``containerd.runc.v1.CheckpointOptions``.
 
-    * ``exit``: the processes are killed as soon as their state is written, and never run on from it
-    * ``open_tcp``: established TCP connections are written too, instead of being a reason to refuse. The shims of
-      containerd 1.6 to 2.3 cannot ask for them again when they restore: that takes ``tcp-established`` in
-      ``/etc/criu/runc.conf``
+    * ``exit``: the processes never run on from their state. They are frozen, and killed when all of it is stored:
+      what fails before that has ended nothing
+    * ``open_tcp``: established TCP connections are written too, instead of being a reason to refuse. With ``exit``
+      it is CRIU that kills then, so that the other ends do not notice: what fails after that loses the processes.
+      The shims of containerd 1.6 to 2.3 cannot ask for them again when they restore: that takes
+      ``tcp-established`` in ``/etc/criu/runc.conf``
     * ``external_unix_sockets``: so are unix sockets whose other end lies outside of the container
     * ``terminal``: so is a terminal that was inherited (CRIU's ``--shell-job``); containerd's own needs it not
     * ``file_locks``: so are file locks, on by default

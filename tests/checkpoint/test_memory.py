@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from grpclib.const import Status
 
-from containerd_aio import CheckpointFailedError, CheckpointOptions, Client, ContainerdError, Task
+from containerd_aio import (
+    CheckpointFailedError,
+    CheckpointOptions,
+    Client,
+    ContainerdError,
+    ProcessState,
+    Task,
+)
 from containerd_aio.testing import FakeContainerd
 from tests.checkpoint.leftovers import left_of_checkpoints
 
@@ -20,12 +27,19 @@ async def test_a_memory_that_is_not_in_the_content_store_is_none(
     assert await left_of_checkpoints(client) == []
 
 
-async def test_a_task_that_has_ended_without_a_memory_is_owned_up_to(
+async def test_a_task_is_not_ended_without_a_memory(fake: FakeContainerd, task: Task) -> None:
+    with fake.refuse("Content/Info", Status.NOT_FOUND, "content: not found"):
+        with pytest.raises(CheckpointFailedError):
+            await task.checkpoint(options=CheckpointOptions(exit=True))
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_a_task_that_criu_has_ended_without_a_memory_is_owned_up_to(
     fake: FakeContainerd, task: Task
 ) -> None:
     with fake.refuse("Content/Info", Status.NOT_FOUND, "content: not found"):
         with pytest.raises(CheckpointFailedError) as caught:
-            await task.checkpoint(options=CheckpointOptions(exit=True))
+            await task.checkpoint(options=CheckpointOptions(exit=True, open_tcp=True))
     assert caught.value.__notes__ == ["task 'web' has ended, and there is no checkpoint of it"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import chain, repeat
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from containerd_aio import (
     CheckpointFailedError,
     CheckpointOptions,
     Client,
+    ConnectionLostError,
     Container,
     ContainerdError,
     FailedPreconditionError,
@@ -23,12 +25,16 @@ from containerd_aio import (
 )
 from containerd_aio._checkpoint.index import Checkpoint
 from containerd_aio._images.manifest import parse_index
+from containerd_aio._transport import completion
 from containerd_aio.testing import FAKE_IMAGE, FakeContainerd
 from tests.checkpoint.leftovers import left_of_checkpoints
 from tests.interrupt import WAYS
 
 Cancel = Callable[[Coroutine[Any, Any, object], int], Awaitable[bool]]
 EXIT = CheckpointOptions(exit=True)
+BY_CRIU = CheckpointOptions(
+    exit=True, open_tcp=True
+)  # which keeps the other ends of connections from knowing
 
 
 async def parts_of(client: Client, name: str) -> Checkpoint:
@@ -74,20 +80,22 @@ async def test_what_is_left_out_is_not_in_it(
 async def test_the_task_is_frozen_while_files_and_memory_are_taken(
     fake: FakeContainerd, client: Client, task: Task
 ) -> None:
-    with fake.delay("Diff/Diff", 0.01), fake.delay("Tasks/Checkpoint", 0.01):
-        async with anyio.create_task_group() as group:
-            group.start_soon(task.checkpoint)
-            for method in ("Diff/Diff", "Tasks/Checkpoint"):
-                await fake.called(method)
-                assert (await task.status()).state is ProcessState.PAUSED
+    async with anyio.create_task_group() as group:
+        methods = ("Diff/Diff", "Tasks/Checkpoint", "Images/Create")
+        held = [fake.hold(method) for method in methods]
+        group.start_soon(task.checkpoint)
+        for method, hold in zip(methods, held, strict=True):
+            await fake.called(method)
+            assert (await task.status()).state is ProcessState.PAUSED
+            hold.lift()
     assert (await task.status()).state is ProcessState.RUNNING
 
 
 async def test_a_container_that_runs_is_frozen_also_without_its_memory(
     fake: FakeContainerd, container: Container, task: Task
 ) -> None:
-    with fake.delay("Diff/Diff", 0.01):
-        async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
+        with fake.hold("Diff/Diff"):
             group.start_soon(lambda: container.checkpoint("files", task=False))
             await fake.called("Diff/Diff")
             assert (await task.status()).state is ProcessState.PAUSED
@@ -208,10 +216,65 @@ async def test_cancelled_anywhere_a_task_that_ended_has_its_image(
     assert ends == {ProcessState.RUNNING, ProcessState.STOPPED}
 
 
-async def test_a_task_that_ended_for_nothing_is_owned_up_to(fake: FakeContainerd, task: Task) -> None:
+@pytest.mark.parametrize(
+    "method", ["Tasks/Checkpoint", "Content/Info", "Content/Write", "Images/Create", "Tasks/Kill"]
+)
+@pytest.mark.parametrize("found", [ProcessState.RUNNING, ProcessState.PAUSED])
+async def test_nothing_is_killed_before_the_image_is_safe(
+    fake: FakeContainerd, client: Client, task: Task, method: str, found: ProcessState
+) -> None:
+    if found is ProcessState.PAUSED:
+        await task.pause()
+    with fake.refuse(method, Status.INTERNAL, "out of order"), pytest.raises(ContainerdError):
+        await task.checkpoint("late", options=EXIT)
+    assert (await task.status()).state is found
+    assert await left_of_checkpoints(client) == []
+
+
+async def test_a_kill_whose_outcome_is_not_known_leaves_the_image(
+    fake: FakeContainerd, client: Client, task: Task
+) -> None:
+    async with anyio.create_task_group() as group:
+        with fake.hold("Tasks/Kill"):
+
+            async def take() -> None:
+                with pytest.raises(ConnectionLostError) as caught:
+                    await task.checkpoint("late", options=EXIT)
+                assert (
+                    "task 'web' may have ended, so its checkpoint stays: image 'late'"
+                    in caught.value.__notes__
+                )
+
+            group.start_soon(take)
+            await fake.called("Tasks/Kill")
+            down = fake.down()
+            await down.__aenter__()
+        await anyio.wait_all_tasks_blocked()
+        await down.__aexit__(None, None, None)
+    assert "image late" in await left_of_checkpoints(client)
+
+
+async def test_somebody_who_thaws_it_before_its_end_is_noticed(
+    fake: FakeContainerd, client: Client, task: Task
+) -> None:
+    async with anyio.create_task_group() as group:
+        with fake.hold("Images/Create"):
+
+            async def take() -> None:
+                with pytest.raises(FailedPreconditionError, match="somebody resumed task 'web'"):
+                    await task.checkpoint("late", options=EXIT)
+
+            group.start_soon(take)
+            await fake.called("Images/Create")
+            await task.resume()
+    assert (await task.status()).state is ProcessState.RUNNING
+    assert await left_of_checkpoints(client) == []
+
+
+async def test_a_task_that_criu_ended_for_nothing_is_owned_up_to(fake: FakeContainerd, task: Task) -> None:
     with fake.refuse("Images/Create", Status.INTERNAL, "out of order"):
         with pytest.raises(ContainerdError) as caught:
-            await task.checkpoint("late", options=EXIT)
+            await task.checkpoint("late", options=BY_CRIU)
     assert caught.value.__notes__ == ["task 'web' has ended, and there is no checkpoint of it"]
 
 
@@ -219,25 +282,64 @@ async def test_a_name_that_was_taken_meanwhile_loses_nothing(
     fake: FakeContainerd, client: Client, task: Task
 ) -> None:
     with fake.refuse("Images/Create", Status.ALREADY_EXISTS, "image late: already exists", times=1):
-        with pytest.raises(AlreadyExistsError) as caught:
+        with pytest.raises(AlreadyExistsError):
             await task.checkpoint("late", options=EXIT)
+    assert (await task.status()).state is ProcessState.RUNNING
+    with fake.refuse("Images/Create", Status.ALREADY_EXISTS, "image late: already exists", times=1):
+        with pytest.raises(AlreadyExistsError) as caught:
+            await task.checkpoint("late", options=BY_CRIU)
     [image] = await client.list_images('labels."containerd.io/checkpoint"')
     assert image.name.startswith("containerd.io/checkpoint/web:")
-    assert caught.value.__notes__ == [f"the task has ended, and its checkpoint is image '{image.name}'"]
+    assert caught.value.__notes__ == [
+        f"task 'web' may have ended, so its checkpoint stays: image '{image.name}'"
+    ]
+
+
+class Bounds:
+    """How long a call that was given up may go on: the first one not at all, the others as long as it takes."""
+
+    def __init__(self) -> None:
+        self._seconds = chain([0], repeat(600))
+
+    def __radd__(self, now: float) -> float:
+        return now + next(self._seconds)
+
+
+async def test_what_criu_has_ended_is_stored_however_late_criu_was(
+    fake: FakeContainerd, client: Client, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled, and the time that CRIU is given is over just when it is done."""
+    monkeypatch.setattr(completion, "CLEANUP_SECONDS", Bounds())
+    async with anyio.create_task_group() as group:
+        with fake.hold("Images/Create"):
+            scope = anyio.CancelScope()
+
+            async def take() -> None:
+                with scope:
+                    await task.checkpoint("late", options=BY_CRIU)
+
+            group.start_soon(take)
+            await fake.called("Images/Create")
+            scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+    assert scope.cancelled_caught
+    assert (await task.status()).state is ProcessState.STOPPED
+    assert await left_of_checkpoints(client) == ["image late"]
 
 
 async def test_somebody_who_resumes_the_task_meanwhile_is_noticed(
     fake: FakeContainerd, client: Client, task: Task
 ) -> None:
-    async def resume() -> None:
-        await fake.called("Tasks/Checkpoint")
-        await task.resume()
+    async with anyio.create_task_group() as group:
+        with fake.hold("Tasks/Checkpoint"):
 
-    with fake.delay("Tasks/Checkpoint", 0.05):
-        async with anyio.create_task_group() as group:
-            group.start_soon(resume)
-            with pytest.raises(FailedPreconditionError, match="somebody resumed task 'web'"):
-                await task.checkpoint("late")
+            async def take() -> None:
+                with pytest.raises(FailedPreconditionError, match="somebody resumed task 'web'"):
+                    await task.checkpoint("late")
+
+            group.start_soon(take)
+            await fake.called("Tasks/Checkpoint")
+            await task.resume()
     assert await left_of_checkpoints(client) == []
     assert (await task.status()).state is ProcessState.RUNNING
 
@@ -254,15 +356,16 @@ async def test_criu_that_fails_is_told_with_the_way_out(fake: FakeContainerd, ta
 
 
 async def test_a_task_that_ends_meanwhile_is_named_as_ended(fake: FakeContainerd, task: Task) -> None:
-    async def end() -> None:
-        await fake.called("Tasks/Checkpoint")
-        fake.exit(task)
+    async with anyio.create_task_group() as group:
+        with fake.hold("Tasks/Checkpoint"):
 
-    with fake.delay("Tasks/Checkpoint", 0.05):
-        async with anyio.create_task_group() as group:
-            group.start_soon(end)
-            with pytest.raises(FailedPreconditionError, match="it is stopped|task 'web' is stopped"):
-                await task.checkpoint()
+            async def take() -> None:
+                with pytest.raises(FailedPreconditionError, match="task 'web' is stopped"):
+                    await task.checkpoint()
+
+            group.start_soon(take)
+            await fake.called("Tasks/Checkpoint")
+            fake.exit(task)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from containerd_aio import (
@@ -148,8 +149,10 @@ async def test_input_and_both_outputs_are_connected_again(client: Client, image:
     shell = ["sh", "-c", "while read A; do echo out $A; echo err $A >&2; done; exit 4"]
     async with await client.new_container("first", image=image, args=shell) as container:
         async with await container.new_task(stdio=pipes(stdin=True)) as task:
+            exited = task.wait()
             await task.start()
-            checkpoint = await task.checkpoint(options=EXIT)
+            checkpoint = await task.checkpoint(options=CheckpointOptions(exit=True, open_tcp=True))
+            assert (await exited).code == 137
     async with await client.restore("second", checkpoint) as container:
         async with await container.new_task(checkpoint=checkpoint, stdio=pipes(stdin=True)) as task:
             exited = task.wait()
@@ -355,6 +358,10 @@ async def test_a_restored_task_is_waited_for_across_a_restart(
                 daemon.kill()
                 await daemon.start()
                 await client.connect()
+                async with anyio.create_task_group() as group, task.paused():
+                    daemon.kill()
+                    group.start_soon(daemon.start)
+                assert (await task.status()).state is ProcessState.RUNNING
                 assert not exited.done()
                 await task.kill("TERM")
                 await task.kill("KILL")

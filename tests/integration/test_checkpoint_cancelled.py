@@ -60,12 +60,14 @@ async def test_the_task_is_as_it_was(
 async def test_a_task_that_ended_has_its_image(
     client: Client, daemon: PrivateDaemon, image: Image, cancelled: Cancel
 ) -> None:
+    """Ended by us, when the image is safe, or by CRIU: half of the ways each."""
+    options = CheckpointOptions(exit=True, open_tcp=cancelled is cancelled_by_scope)
     async with await client.new_container("web", image=image, args=SLEEP) as container:
         at = 0
         was_cancelled, ends = True, set()
         task = await started(container)
         while was_cancelled:
-            was_cancelled = await cancelled(task.checkpoint("late", options=CheckpointOptions(exit=True)), at)
+            was_cancelled = await cancelled(task.checkpoint("late", options=options), at)
             state = (await task.status()).state
             ends.add(state)
             if state is ProcessState.RUNNING:

@@ -112,6 +112,21 @@ async def test_calls_under_way_break_when_the_daemon_dies(fake: FakeContainerd, 
     assert (await client.tasks.get("web")).status.state is ProcessState.RUNNING
 
 
+async def test_calls_that_are_held_are_answered_when_they_are_let_go(
+    fake: FakeContainerd, client: Client
+) -> None:
+    task = await running(client)
+    fake.calls.clear()
+    held = fake.hold("Tasks/Get")
+    call = asyncio.ensure_future(client.tasks.get("web"))
+    await fake.called("Tasks/Get")
+    await client.tasks.pause("web")
+    assert not call.done()
+    held.lift()
+    assert (await call).status.state is ProcessState.PAUSED
+    assert (await task.status()).state is ProcessState.PAUSED
+
+
 async def test_a_subscriber_is_registered_late_and_misses_what_comes_before() -> None:
     async with FakeContainerd(subscribe_turns=50) as fake:
         connection = Connection(Address.parse(fake.address))
