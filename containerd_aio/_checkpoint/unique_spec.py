@@ -3,7 +3,8 @@
 The daemon writes the container's spec as a blob, after CRIU is done, and fails with ALREADY_EXISTS where that blob is
 there already: because another checkpoint of the same container is. With ``exit`` the processes are dead by then
 (seen on 1.6.20 and 1.7.24; mended in 2.0). So the stored spec is made another text that means the same, before
-anything is done to the task: blanks after the JSON. They are taken away again, and do no harm where that fails.
+anything is done to the task: blanks after the JSON. They are taken away again; where that fails, because the client
+is killed, they do no harm, and go with the next checkpoint.
 
 Another client may do the same to the same container at the same moment. So what is in the content store is looked
 at afterwards, too: CRIU's blob is written before the spec's, and held by the lease.
@@ -41,19 +42,24 @@ _log: Final = logging.getLogger("containerd_aio")
 async def unique_spec(services: Services, info: ContainerInfo) -> AsyncGenerator[None]:
     """See to it that the spec of a container is a blob that is not there yet, for the length of the block.
 
-    Does nothing where that is so, or the daemon does not mind. In the end the container has its spec again, unless
-    somebody else has changed it meanwhile.
+    Does nothing where that is so, or the daemon does not mind, and no blanks are there. In the end the container has
+    its spec again, unless somebody else has changed it meanwhile.
     """
-    if info.spec is None or not await _would_fail(services, info.spec):
+    own = info.spec
+    if own is None:
         yield
         return
-    changed = replace(info, spec=_with_blanks(info.spec))
+    plain = _without_blanks(own)
+    if plain == own and not await _would_fail(services, own):
+        yield
+        return
+    changed = replace(info, spec=_with_blanks(plain))
     try:
         await completed(partial(services.containers.update, changed, "spec"))
         yield
     finally:
         try:
-            await shielded(partial(_put_back, services, info, changed))
+            await shielded(partial(_put_back, services, replace(info, spec=plain), changed))
         except ContainerdError as error:
             _log.warning("there are blanks behind the spec of container %r: %s", info.id, error)
 
@@ -76,7 +82,13 @@ async def _exists(content: Content, digest: str) -> bool:
 
 def _with_blanks(spec: AnyValue) -> AnyValue:
     blanks = "".join(secrets.choice(_BLANKS) for _ in range(_COUNT)).encode()
-    return AnyValue(spec.type_url, spec.value.rstrip(_BLANKS.encode()) + blanks)
+    return AnyValue(spec.type_url, spec.value + blanks)
+
+
+def _without_blanks(spec: AnyValue) -> AnyValue:
+    """Return the spec without those that a client has left which was killed; nobody else writes so many."""
+    text = spec.value.rstrip(_BLANKS.encode())
+    return AnyValue(spec.type_url, text) if len(spec.value) - len(text) >= _COUNT else spec
 
 
 async def _put_back(services: Services, info: ContainerInfo, changed: ContainerInfo) -> None:

@@ -16,6 +16,7 @@ from containerd_aio._transport.connection import Connection
 from containerd_aio._transport.typeurl import SPEC, json_any, to_bytes
 from containerd_aio.services import Services
 from containerd_aio.testing import FAKE_IMAGE, FakeContainerd
+from containerd_aio.types import AnyValue
 
 
 @pytest.fixture
@@ -50,6 +51,37 @@ async def test_one_that_is_stored_gets_blanks_for_the_block(
         assert changed.value.strip() == info.spec.value
         assert changed.value != info.spec.value
         assert json.loads(changed.value) == json.loads(info.spec.value)
+    assert (await container.info()).spec == info.spec
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_blanks_of_a_client_that_was_killed_go_with_the_next_checkpoint(
+    services: Services, client: Client, container: Container, stored: bool
+) -> None:
+    own = await container.info()
+    assert own.spec is not None
+    left = replace(own, spec=AnyValue(own.spec.type_url, own.spec.value + b" \t\n\r" * 8))
+    await container.update(left, "spec")
+    if stored:
+        await store_spec(client, container)
+    async with unique_spec(services, await container.info()):
+        now = (await container.info()).spec
+        assert now not in (own.spec, left.spec)
+        assert await container.spec() == json.loads(own.spec.value)
+    assert (await container.info()).spec == own.spec
+
+
+async def test_a_spec_that_somebody_ends_with_a_new_line_keeps_it(
+    services: Services, client: Client, container: Container
+) -> None:
+    info = await container.info()
+    assert info.spec is not None
+    info = await container.update(
+        replace(info, spec=AnyValue(info.spec.type_url, info.spec.value + b"\n")), "spec"
+    )
+    await store_spec(client, container)
+    async with unique_spec(services, info):
+        assert (await container.info()).spec != info.spec
     assert (await container.info()).spec == info.spec
 
 

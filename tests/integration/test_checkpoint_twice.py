@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,7 @@ from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio._session import Session
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
+from containerd_aio.types import AnyValue
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +40,12 @@ def daemon(criu_daemon: PrivateDaemon) -> PrivateDaemon:
 async def test_checkpoints_at_once_wait_for_each_other(client: Client, image: Image) -> None:
     made: list[Image] = []
     async with await client.new_container("web", image=image, args=SLEEP) as container:
-        spec = (await container.info()).spec
+        info = await container.info()
+        spec = info.spec
+        assert spec is not None
+        # What a client has left that was killed in the middle goes too.
+        left = AnyValue(spec.type_url, spec.value + b" \n\t\r" * 8)
+        await container.update(replace(info, spec=left), "spec")
         async with await container.new_task() as task:
             await task.start()
 
