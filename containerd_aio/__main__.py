@@ -12,8 +12,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as long as nothing is made: an end without a traceback
     try:
         from containerd_aio.cli.app import app
+        from containerd_aio.cli.program import output_checked
 
-        app()
+        with output_checked():
+            app()
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich", "asyncinotify"):
             raise

@@ -8,12 +8,14 @@ commands an error is 1. A signal gives 128 and its number; a pipe that nobody re
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from signal import SIGINT, SIGPIPE
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, TextIO, cast
 
 from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.errors import ContainerdError, StartFailedError
@@ -26,6 +28,8 @@ SIGPIPE_CODE: Final = 128 + SIGPIPE
 
 _CANNOT_BE_RUN: Final = 126
 _NOT_FOUND: Final = 127
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What goes wrong with an output; the error of a stream does not say of what it is."""
 
 # What runc and crun say of the program itself, not of a mount, say: exec: "/bin/x": stat /bin/x: no such file …
 _MISSING: Final = re.compile(
@@ -48,19 +52,39 @@ def finish(
     except KeyboardInterrupt:  # before the signal was caught, or after
         code = 128 + SIGINT
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         code = SIGPIPE_CODE
     except (ContainerdError, OSError) as error:
         complain(error)
+        _drop(sys.stdout)
         code = exit_code(error, failed)
     finally:
         work.close()  # where it never began
     sys.exit(code)
 
 
+@contextmanager
+def output_checked() -> Generator[None]:
+    """Run the block, which prints what it knows without a command: help, for instance. That this cannot be written
+    ends the program as it does with a command."""
+    _open_missing_streams()
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop(sys.stdout)
+        sys.exit(SIGPIPE_CODE)
+    except OSError as error:
+        complain(error)
+        _drop(sys.stdout)
+        sys.exit(FAILED)
+
+
 def complain(error: Exception) -> None:
     """Tell on stderr what went wrong."""
-    for line in (str(error), *getattr(error, "__notes__", ())):
+    for line in (_words(error), *getattr(error, "__notes__", ())):
         tell(line)
 
 
@@ -69,7 +93,7 @@ def tell(line: str) -> None:
     try:
         print(f"containerd-aio: {line}", file=sys.stderr, flush=True)
     except OSError:
-        pass
+        _drop(sys.stderr)
 
 
 def exit_code(error: Exception, failed: int) -> int:
@@ -95,6 +119,15 @@ async def _ended(work: Coroutine[Any, Any, int | None], signals: SignalsCaught) 
     return code or 0
 
 
+def _words(error: Exception) -> str:
+    """What an error says; of the system's, without its number."""
+    if not isinstance(error, OSError) or not error.strerror:  # as ours that are an OSError too have none
+        return str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)!r}: {error.strerror}"
+    return f"cannot write the output: {error.strerror}" if error.errno in _FULL else error.strerror
+
+
 def _open_missing_streams() -> None:
     """Have stdin, stdout and stderr be there where somebody has closed them (``>&-``): else the next thing that is
     opened, a connection perhaps, would take their numbers, and get what is printed."""
@@ -110,8 +143,12 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _drop_output() -> None:
-    """Have what is left in Python's buffer go nowhere: it would be complained about at the end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _drop(stream: TextIO) -> None:
+    """Have what Python still holds of an output go nowhere, where it cannot be written: else Python would complain
+    about it at the end, and end with a code of its own."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

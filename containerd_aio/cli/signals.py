@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal, signal
 from typing import Final
 
 import anyio
@@ -39,7 +39,8 @@ class SignalsCaught:
         What we were started to ignore stays ignored: SIGHUP after ``nohup``, SIGINT in the background of a script.
         """
         loop = asyncio.get_running_loop()
-        caught = [number for number in CAUGHT if getsignal(number) is not SIG_IGN]
+        former = {number: getsignal(number) for number in CAUGHT}
+        caught = [number for number in CAUGHT if former[number] is not SIG_IGN]
         for number in caught:
             loop.add_signal_handler(number, self._arrived, number)
         try:
@@ -48,6 +49,7 @@ class SignalsCaught:
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+                signal(number, former[number])  # for Ctrl-C the loop would leave what makes a traceback
 
     @contextmanager
     def taken(self, taker: Callable[[Signals], None]) -> Generator[None]:

@@ -40,6 +40,14 @@ async def _meets_a_full_disk() -> int:
     raise OSError(28, "No space left on device")
 
 
+async def _opens_what_is_not_there() -> int:
+    raise FileNotFoundError(2, "No such file or directory", "/no/such")
+
+
+async def _has_too_much_open() -> int:
+    raise OSError(24, "Too many open files")
+
+
 async def _is_not_read() -> int:
     print("x" * 1_000_000)
     raise BrokenPipeError
@@ -58,8 +66,18 @@ NOTED = (
         pytest.param(_fails, 1, NOTED, id="an error"),
         pytest.param(_fails_in_a_group, 1, NOTED, id="an error in a task group"),
         pytest.param(
-            _meets_a_full_disk, 1, "containerd-aio: [Errno 28] No space left on device\n", id="the system's"
+            _meets_a_full_disk,
+            1,
+            "containerd-aio: cannot write the output: No space left on device\n",
+            id="a full disk",
         ),
+        pytest.param(
+            _opens_what_is_not_there,
+            1,
+            "containerd-aio: '/no/such': No such file or directory\n",
+            id="a file",
+        ),
+        pytest.param(_has_too_much_open, 1, "containerd-aio: Too many open files\n", id="the system's"),
     ],
 )
 def test_a_command_ends_with_its_code_and_tells_errors_in_a_line(
@@ -145,3 +163,46 @@ def test_some_ends_need_no_words(program: str, code: int) -> None:
             [sys.executable, "-c", program], stdout=nobody_reads, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (code, b"")
+
+
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+PRINTS = """
+from containerd_aio.cli.program import finish
+async def work():
+    print("one line")
+finish(work())
+"""
+COMPLAINS = """
+from tests.cli.test_program import _fails
+from containerd_aio.cli.program import finish
+finish(_fails())
+"""
+
+
+FULL = "containerd-aio: cannot write the output: No space left on device\n"
+
+
+def onto_a_full_disk(*argv: str, env: dict[str, str] = BUFFERED) -> tuple[int, str]:
+    """The code of a program of ours that cannot write its output, and what it says."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *argv], stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False
+        )
+    return done.returncode, done.stderr
+
+
+def test_a_full_disk_is_told_once() -> None:
+    """What Python has not written, it would try again at the end, complain, and end with 120."""
+    assert onto_a_full_disk("-c", PRINTS) == (1, FULL)
+
+
+def test_where_complaints_cannot_be_written_the_code_tells() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", COMPLAINS], stderr=full, env=BUFFERED, check=False)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("asked", ["--help", "--version"])
+@pytest.mark.parametrize("env", [BUFFERED, {**BUFFERED, "PYTHONUNBUFFERED": "1"}], ids=["buffered", "not"])
+def test_help_that_cannot_be_shown_ends_in_a_line(asked: str, env: dict[str, str]) -> None:
+    assert onto_a_full_disk("-m", "containerd_aio", asked, env=env) == (1, FULL)

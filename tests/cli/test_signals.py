@@ -60,3 +60,14 @@ async def test_afterwards_signals_do_what_they_did_before() -> None:
     with SignalsCaught().ending():
         assert [signal.getsignal(number) for number in CAUGHT] != before
     assert [signal.getsignal(number) for number in CAUGHT] == before
+
+
+async def test_ctrl_c_at_the_very_end_is_as_silent_as_at_the_beginning() -> None:
+    """The command line sets it so, and the loop would leave Python's own way: a traceback."""
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with SignalsCaught().ending():
+            pass
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, former)
