@@ -97,7 +97,7 @@ async def copy_out_to(
         bounded = _Bounded(
             pieces, sys.maxsize if max_size is None else max_size, about(files.container_id, place)
         )
-        members = batches(archive_of(bounded), OntoHost(len(to), skip_unsafe=skip_unsafe))
+        members = batches(archive_of(bounded), OntoHost(to, skip_unsafe=skip_unsafe))
         await write_local(directory, await stack.enter_async_context(aclosing(members)))
 
 
@@ -155,6 +155,10 @@ def _checked(path: object) -> str:
     text = os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidArgumentError(f"a path of the container is text that is not empty, not {path!r}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{path!r} cannot be a path: {error}") from error
     return text
 
 

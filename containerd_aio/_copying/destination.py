@@ -7,6 +7,7 @@ end of the source its contents go into the directory that is there.
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from dataclasses import dataclass
@@ -87,11 +88,16 @@ def on_host(target: str | os.PathLike[str], source: Source) -> tuple[str, Names]
     real = os.path.realpath(text)
     if os.path.isdir(real):
         return real, (source.name,) if source.name else ()
-    if os.path.lexists(real) and source.is_directory:
-        raise NotADirectoryError(20, os.strerror(20), text)
+    if os.path.lexists(real):
+        if source.is_directory:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), text)
+        if not os.path.isfile(real):  # such as /dev/null, which a file must not take the place of
+            raise FileExistsError(
+                errno.EEXIST, "There is something else than a file or directory, and it stays", text
+            )
     if not source.is_directory and text.endswith(_DIRECTORY_ENDS):
-        raise FileNotFoundError(2, os.strerror(2), text)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
     parent, name = posixpath.split(real)
     if not os.path.isdir(parent):
-        raise FileNotFoundError(2, os.strerror(2), parent)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), parent)
     return parent, (name,)

@@ -26,6 +26,7 @@ from containerd_aio.spec.layered import LayeredDirectories
 
 _HOLD: Final = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOLE: Final = 64 * 1024
 _NODES: Final = {
     Kind.CHARACTER_DEVICE: stat.S_IFCHR,
     Kind.BLOCK_DEVICE: stat.S_IFBLK,
@@ -49,7 +50,7 @@ class _NewDirectory:
     """A directory that was made, whose mode and time are set when nothing is written to it any more."""
 
     place: Names
-    inode: int
+    identity: tuple[int, int]
     member: Member
 
 
@@ -57,16 +58,23 @@ class DirectoryWriter:
     """Writes members below the directory ``base`` of the tree that ``root`` is the top of.
 
     Everything here blocks. With ``own`` false, owners are not set, nor links gone through: for a directory of this
-    host. ``root`` stays the caller's.
+    host. Nothing is written to the places that are ``hidden``. ``root`` stays the caller's.
     """
 
-    def __init__(self, root: int, base: Names, named: Naming, *, own: bool = True) -> None:
+    def __init__(
+        self,
+        root: int,
+        base: Names,
+        named: Naming,
+        *,
+        own: bool = True,
+        hidden: frozenset[Names] = frozenset(),
+    ) -> None:
         self._root = root
-        self._base = base
         self._named = named
         self._own = own
         look = look_into(LayeredDirectories([root]))
-        self._landing = Landing(look, base, named, follow_links=own)
+        self._landing = Landing(look, base, named, follow_links=own, hidden=hidden)
         self._parent: tuple[Names, int] | None = None
         self._file: _Open | None = None
         self._directories: list[_NewDirectory] = []
@@ -164,16 +172,22 @@ class DirectoryWriter:
             return
         file = self._file
         with self._named(path_of(file.place)):
+            _end_with_hole(file.descriptor)
             self._dress(file.descriptor, file.member)
             _put_in_place(file.temporary, file.place[-1], file.parent)
             self._file = None
             os.close(file.descriptor)
 
     def _make_directory(self, parent: int, place: Names, member: Member) -> Names:
-        os.mkdir(place[-1], 0o700, dir_fd=parent)
+        try:
+            os.mkdir(place[-1], 0o700, dir_fd=parent)
+        except FileExistsError:
+            # Somebody was faster, another copy for instance; a directory of theirs is as one that was there.
+            os.close(os.open(place[-1], _HOLD, dir_fd=parent))
+            return place
         descriptor = os.open(place[-1], _HOLD, dir_fd=parent)
         try:
-            self._directories.append(_NewDirectory(place, os.fstat(descriptor).st_ino, member))
+            self._directories.append(_NewDirectory(place, _identity_of(descriptor), member))
         finally:
             os.close(descriptor)
         return place
@@ -214,7 +228,7 @@ class DirectoryWriter:
             with self._named(path_of(made.place)), suppress(FileNotFoundError, NotADirectoryError):
                 descriptor = self._reached(made.place)
                 try:
-                    if os.fstat(descriptor).st_ino == made.inode:
+                    if _identity_of(descriptor) == made.identity:
                         self._dress(descriptor, made.member)
                 finally:
                     os.close(descriptor)
@@ -286,11 +300,25 @@ def _mount_of(descriptor: int) -> str:
         return next(line for line in file if line.startswith("mnt_id:"))
 
 
+def _end_with_hole(descriptor: int) -> None:
+    """Give a file the size that was written to it; zeros at its end were only passed over."""
+    os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
+
+
 def _temporary_name() -> str:
     return f".containerd-aio-{secrets.token_hex(8)}"
 
 
+def _identity_of(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
 def _write(descriptor: int, data: bytes) -> None:
+    if len(data) >= _HOLE and data == bytes(len(data)):
+        # The archive of a sparse file is full of them: 8 EiB of nothing must not fill a disk.
+        os.lseek(descriptor, len(data), os.SEEK_CUR)
+        return
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

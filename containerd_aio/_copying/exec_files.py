@@ -176,7 +176,7 @@ class _Tar:
         status = await self._exited
         await self._errors_ended.wait()
         if status.code:
-            text = self._errors.decode(errors="replace").strip() or str(status)
+            text = _printable(self._errors.decode(errors="replace").strip()) or str(status)
             raise FailedPreconditionError(f"tar in container '{self._process.container_id}' failed: {text}")
 
     async def read_errors(self) -> None:
@@ -190,10 +190,21 @@ class _Tar:
 
 
 async def _renamed(archive: TarReader, named: Callable[[str], str]) -> AsyncGenerator[bytes]:
-    """Give an archive with other names."""
+    """Give an archive with other names.
+
+    :raises InvalidArgumentError: if one leads outside, or links to a file that is not in the archive: where the copy
+        goes there may be one of that name
+    """
+    linkable: set[str] = set()
     while (member := await archive.next_member()) is not None:
-        target = named(member.target) if member.kind is Kind.HARDLINK else member.target
-        yield header_of(replace(member, name=named(member.name) or "./", target=target))
+        name, target = named(member.name), member.target
+        if member.kind is Kind.HARDLINK and (target := named(target)) not in linkable:
+            raise InvalidArgumentError(
+                f"the container's tar links {name!r} to {target!r}, which it has not given"
+            )
+        if member.kind is not Kind.DIRECTORY:
+            linkable.add(name)
+        yield header_of(replace(member, name=name or "./", target=target))
         while piece := await archive.read():
             yield piece
         yield padding_of(member.size)
@@ -209,6 +220,11 @@ def _check_link(member: Member, links: set[Names]) -> None:
         )
     if member.kind is Kind.SYMLINK:
         links.add(names)
+
+
+def _printable(text: str) -> str:
+    """Return what the container's tar says without what a terminal would obey."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
 
 
 def _ignored(error: BaseException) -> None:

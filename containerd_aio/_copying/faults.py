@@ -21,6 +21,7 @@ from containerd_aio.spec.layers import NotReadable
 Naming: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Gives a block in which an `OSError` is told with a path that counts from the top of the tree."""
 
+_NOT_TAKEN: Final = "has a name or an attribute that its filesystem does not take"
 _FAULTS: Final[dict[int, tuple[type[ContainerdError], str]]] = {
     errno.ENOENT: (NotFoundError, "is not there"),
     errno.ESRCH: (NotFoundError, "is not there any more: its process has ended"),
@@ -42,11 +43,19 @@ _FAULTS: Final[dict[int, tuple[type[ContainerdError], str]]] = {
     errno.EPERM: (PermissionDeniedError, "cannot be changed with the permissions of this process"),
     errno.ENOSPC: (ResourceExhaustedError, "does not fit: there is no space left"),
     errno.EDQUOT: (ResourceExhaustedError, "does not fit: the quota is used up"),
-    errno.EFBIG: (ResourceExhaustedError, "does not fit: it is larger than its filesystem takes"),
+    errno.EFBIG: (ResourceExhaustedError, "is too large: more than its filesystem, or a copy of it, takes"),
     errno.EMLINK: (ResourceExhaustedError, "has too many hard links"),
     errno.ELOOP: (InvalidArgumentError, "leads through too many links"),
     errno.ENAMETOOLONG: (InvalidArgumentError, "has a name that is too long"),
-    errno.EINVAL: (InvalidArgumentError, "has a name or an attribute that its filesystem does not take"),
+    errno.EINVAL: (InvalidArgumentError, _NOT_TAKEN),
+    errno.ERANGE: (InvalidArgumentError, _NOT_TAKEN),
+    errno.E2BIG: (InvalidArgumentError, _NOT_TAKEN),
+    errno.EOVERFLOW: (
+        FailedPreconditionError,
+        "is on a filesystem that was mounted in the container's user namespace, where this process is nobody; write"
+        " it by a process of the container: task.run(), with input=",
+    ),
+    errno.EAGAIN: (FailedPreconditionError, "is held by a process with a lease (fcntl) on it; copy again"),
     errno.EOPNOTSUPP: (InvalidArgumentError, "is, or has, something that its filesystem does not take"),
     errno.ENXIO: (FailedPreconditionError, "is a device or FIFO with nothing behind it"),
     errno.EIO: (FailedPreconditionError, "cannot be read: the filesystem reports an input/output error"),
@@ -92,4 +101,4 @@ def on_this_host(directory: str) -> Naming:
 
 def about(container_id: str, path: str) -> str:
     """Return how a file of a container is called in messages."""
-    return f"'{path}' in container '{container_id}'"
+    return f"{path!r} in container '{container_id}'"  # a path of the container may hold what a terminal obeys

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from containerd_aio._copying.checks import Batch, archive_of
 from containerd_aio._copying.faults import about
-from containerd_aio._copying.landing import Names, hidden_place, path_of
+from containerd_aio._copying.landing import Names, check_shown
 from containerd_aio._copying.owners import Owners
 from containerd_aio._tar.member import Kind, Member
 from containerd_aio.errors import FailedPreconditionError, NotFoundError
@@ -93,6 +93,7 @@ async def content_of(files: Files, path: str, *, max_size: int) -> bytes | None:
     async with aclosing(files.pieces(names, "file")) as pieces:
         reader = archive_of(pieces)
         member = await reader.next_member()
+        check_is_file(member or found, about(files.container_id, path))  # something else may be there by now
         if member is None or member.size > max_size:
             return None
         content = await reader.read_all()
@@ -131,12 +132,7 @@ def place_of(look: Look, path: str, hidden: frozenset[Names]) -> Place:
     :raises OSError: as `resolve` says
     """
     place = resolve(look, path, max_lookups=_MAX_LOOKUPS)
-    whole = (*place.names, *place.missing)
-    if (point := hidden_place(whole, hidden)) is not None:
-        raise FailedPreconditionError(
-            f"'{path_of(whole)}' lies in the mount '{path_of(point)}' of the container, which is there only while its"
-            " task is; make the task first"
-        )
+    check_shown((*place.names, *place.missing), hidden)
     return place
 
 

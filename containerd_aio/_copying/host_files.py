@@ -9,7 +9,6 @@ from containerd_aio._copying.checks import Batch
 from containerd_aio._copying.directory import DirectoryWriter
 from containerd_aio._copying.files import Located, place_of
 from containerd_aio._copying.landing import Names, look_into
-from containerd_aio._copying.layer import LayerWriter
 from containerd_aio._copying.owners import Owners
 from containerd_aio._copying.packing import Packing, Tree
 from containerd_aio._copying.snapshot import Snapshot
@@ -58,10 +57,11 @@ class HostFiles:
     async def write(self, base: Names, members: AsyncIterator[Batch]) -> None:
         """Write members, as `Files` says."""
         if isinstance(self._target, Snapshot):
-            layer = LayerWriter(self._look, base, self._tree.named, hidden=self._hidden)
-            await self._target.write(layer, members, self._worker)
+            await self._target.write(
+                self._look, base, members, self._worker, named=self._tree.named, hidden=self._hidden
+            )
             return
-        writer = DirectoryWriter(self._target, base, self._tree.named)
+        writer = DirectoryWriter(self._target, base, self._tree.named, hidden=self._hidden)
         self._worker.held.callback(writer.close)
         async for batch in members:
             await self._worker.run(partial(writer.take, batch))

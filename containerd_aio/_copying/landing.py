@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from containerd_aio._copying.faults import Naming
 from containerd_aio._tar.member import Kind, Member
-from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError
 from containerd_aio.spec.layered import LayeredDirectories
 from containerd_aio.spec.resolution import Found, Look, Place, resolve
 
@@ -22,6 +22,9 @@ Names: TypeAlias = tuple[str, ...]
 
 _MAX_LOOKUPS: Final = 20_000
 _MAX_KNOWN: Final = 1000
+_MAX_DEPTH: Final = (
+    2048  # a path of PATH_MAX bytes has no more names; a kilobyte of gzip could have half a million
+)
 
 
 def look_into(directories: LayeredDirectories) -> Look:
@@ -47,20 +50,34 @@ def names_of(path: str, *, about: str) -> Names:
     names = tuple(name for name in path.split("/") if name not in ("", "."))
     if ".." in names or "\0" in path:
         raise InvalidArgumentError(f"{about} leads outside: {path!r}")
+    if len(names) > _MAX_DEPTH:
+        raise InvalidArgumentError(
+            f"{about[:200]}... lies in {len(names)} directories; {_MAX_DEPTH} are the most"
+        )
     return names
 
 
 class Landing:
     """Where members land below the directory ``base``.
 
-    ``look`` tells what is there now. With ``follow_links`` false, nothing goes through any link.
+    ``look`` tells what is there now; ``hidden`` are the places where the container has something mounted that this
+    does not show. With ``follow_links`` false, nothing goes through any link.
     """
 
-    def __init__(self, look: Look, base: Names, named: Naming, *, follow_links: bool = True) -> None:
+    def __init__(
+        self,
+        look: Look,
+        base: Names,
+        named: Naming,
+        *,
+        follow_links: bool = True,
+        hidden: frozenset[Names] = frozenset(),
+    ) -> None:
         self._look = look
         self._base = base
         self._named = named
         self._follow_links = follow_links
+        self._hidden = hidden
         self._brought: set[Names] = set()
         self._known: dict[Names, Names] = {}
 
@@ -68,12 +85,13 @@ class Landing:
         """Return the directory that a member lands in: the part that is there, and what is to be made.
 
         :raises InvalidArgumentError: if a link of the archive is on the way to it
-        :raises FailedPreconditionError: if something on the way is no directory
+        :raises FailedPreconditionError: if something on the way is no directory, or the place is hidden
         """
         wanted = member[:-1]
         if (known := self._known.get(wanted)) is not None:
             return Place(known)
         place = self._resolved(wanted, member)
+        check_shown((*place.names, *place.missing), self._hidden)
         if not place.missing:
             self.made(wanted, place.names)
         return place
@@ -91,19 +109,19 @@ class Landing:
     def keeps(self, kind: Kind, names: Names, member: Names) -> bool:
         """Return whether what is at ``names`` stays: a directory for a directory, or a link that leads to one.
 
-        :raises FailedPreconditionError: if a directory would take the place of a file, or the other way round
+        :raises FailedPreconditionError: if a directory would take the place of a file, or the other way round, or
+            the place is hidden
         """
         with self._named(path_of(names)):
             found = self._look(names)
-            if found is None:
-                return False
-            if kind is not Kind.DIRECTORY:
-                if found.is_directory:
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-                return False
-            if not found.is_directory and not self._leads_to_directory(names, found, member):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            return True
+            if found is not None and kind is Kind.DIRECTORY:
+                if not found.is_directory and not self._leads_to_directory(names, found, member):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                return True
+            if found is not None and found.is_directory:
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        check_shown(names, self._hidden)
+        return False
 
     def _leads_to_directory(self, names: Names, found: Found, member: Names) -> bool:
         if found.target is None or not self._follow_links or names in self._brought:
@@ -144,6 +162,14 @@ def implied(member: Member) -> Member:
     return Member("", Kind.DIRECTORY, mode=0o755, uid=member.uid, gid=member.gid, mtime_ns=time.time_ns())
 
 
-def hidden_place(place: Names, hidden: frozenset[Names]) -> Names | None:
-    """Return the one of the places ``hidden`` that ``place`` is, or is in."""
-    return next((place[:depth] for depth in range(1, len(place) + 1) if place[:depth] in hidden), None)
+def check_shown(place: Names, hidden: frozenset[Names]) -> None:
+    """Refuse a place that is, or is in, one of those that are ``hidden``.
+
+    :raises FailedPreconditionError: if it is
+    """
+    point = next((place[:depth] for depth in range(1, len(place) + 1) if place[:depth] in hidden), None)
+    if point is not None:
+        raise FailedPreconditionError(
+            f"{path_of(place)!r} lies in the mount {path_of(point)!r} of the container, which is there only while its"
+            " task is; make the task first"
+        )

@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Final
 
 from containerd_aio._copying.faults import Naming
-from containerd_aio._copying.landing import Landing, Names, hidden_place, implied, names_of, path_of
+from containerd_aio._copying.landing import Landing, Names, implied, names_of, path_of
 from containerd_aio._tar.member import Kind, Member
 from containerd_aio._tar.writer import END, header_of, padding_of
-from containerd_aio.errors import FailedPreconditionError, InvalidArgumentError
+from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec.resolution import Found, Look
 
 _WHITEOUT: Final = ".wh."
@@ -28,16 +28,23 @@ _OPAQUE: Final = ".wh..wh..opq"
 class LayerWriter:
     """Makes the layer that puts members below the directory ``base``.
 
-    ``look`` tells what the snapshot has; ``hidden`` are the places where the container has something mounted.
+    ``look`` tells what the snapshot has; ``hidden`` are the places where the container has something mounted. In an
+    ``overlay`` a new directory is opaque. Elsewhere nothing can come back with it, and to be opaque would mean that
+    what another copy put there meanwhile is removed.
     """
 
     def __init__(
-        self, look: Look, base: Names, named: Naming, *, hidden: frozenset[Names] = frozenset()
+        self,
+        look: Look,
+        base: Names,
+        named: Naming,
+        *,
+        hidden: frozenset[Names] = frozenset(),
+        overlay: bool = True,
     ) -> None:
         self._snapshot = look
-        self._base = base
-        self._landing = Landing(self._look, base, named)
-        self._hidden = hidden
+        self._landing = Landing(self._look, base, named, hidden=hidden)
+        self._overlay = overlay
         self._planned: dict[Names, Found] = {}
         self._hard_linkable: set[Names] = set()
         self._padding = b""
@@ -78,7 +85,7 @@ class LayerWriter:
         self._check_place(place)
         if member.kind is Kind.CHARACTER_DEVICE and member.device == (0, 0):
             raise InvalidArgumentError(
-                f"'{path_of(place)}' cannot be copied to a container without a task: in a layer a device 0:0 means that"
+                f"{path_of(place)!r} cannot be copied to a container without a task: in a layer a device 0:0 means that"
                 " a file is removed"
             )
         if member.kind is Kind.DIRECTORY:
@@ -96,8 +103,10 @@ class LayerWriter:
         self._check_place(place)
         self._planned[place] = Found(True)
         name = "/".join(place)
-        opaque = Member(f"{name}/{_OPAQUE}", Kind.FILE)
-        return [self._header(replace(member, name=name)), self._header(opaque)]
+        entries = [self._header(replace(member, name=name))]
+        if self._overlay:
+            entries.append(self._header(Member(f"{name}/{_OPAQUE}", Kind.FILE)))
+        return entries
 
     def _linked(self, member: Member) -> Names:
         about = f"the target of the archive's hard link {member.name!r}"
@@ -126,11 +135,6 @@ class LayerWriter:
         whiteout = next((name for name in place if name.startswith(_WHITEOUT)), None)
         if whiteout is not None:
             raise InvalidArgumentError(
-                f"'{path_of(place)}' cannot be copied to a container without a task: in a layer {whiteout!r} means"
+                f"{path_of(place)!r} cannot be copied to a container without a task: in a layer {whiteout!r} means"
                 " that a file is removed"
-            )
-        if (point := hidden_place(place, self._hidden)) is not None:
-            raise FailedPreconditionError(
-                f"'{path_of(place)}' lies in the mount '{path_of(point)}' of the container, which is there only while"
-                " its task is; make the task first"
             )

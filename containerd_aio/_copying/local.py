@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -73,7 +74,7 @@ def _open(worker: Worker, path: str) -> LocalFiles:
     with on_this_host(parent)("/".join(names)):
         node = directories.open(names)
     if node is None:
-        raise FileNotFoundError(2, os.strerror(2), path)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     with node:
         kind = stat.S_IFMT(node.status.st_mode)
     if kind not in (stat.S_IFREG, stat.S_IFDIR):

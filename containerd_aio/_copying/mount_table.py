@@ -55,7 +55,9 @@ class MountEntry:
 
 def parse_mount_table(text: bytes) -> list[MountEntry]:
     """Return the entries of a mountinfo, in their order: a later one lies over an earlier one of the same point."""
-    return [_entry(line) for line in text.splitlines()]
+    # By newlines alone: splitlines() also splits at a carriage return, which the kernel leaves in the name of a mount
+    # point as it is.
+    return [_entry(line) for line in text.split(b"\n") if line]
 
 
 def pseudo_devices(table: Iterable[MountEntry]) -> frozenset[int]:
@@ -71,7 +73,8 @@ def is_rootfs(root: int, table: Sequence[MountEntry], mounts: Sequence[Mount]) -
     (mount,) = mounts
     if mount.type in ("bind", "rbind"):
         return _same_directory(root, mount.source)
-    return _describes(at_root[-1], mount) and os.fstat(root).st_dev == at_root[-1].device
+    top = at_root[-1]  # with a root of its own, a part of the snapshot is mounted there
+    return top.root == "/" and _describes(top, mount) and os.fstat(root).st_dev == top.device
 
 
 def mounted_overlays(table: Iterable[MountEntry], mounts: Sequence[Mount]) -> list[MountEntry]:
@@ -104,7 +107,7 @@ def _same_directory(root: int, path: str) -> bool:
 def _entry(line: bytes) -> MountEntry:
     before, _, after = line.partition(b" - ")
     _, _, device, root, point, *_ = before.split(b" ")
-    type_, source, options = after.split(b" ")
+    type_, source, options = after.split(b" ", 2)
     major, minor = map(int, device.split(b":"))
     pairs = [option.partition(b"=") for option in options.split(b",")]
     return MountEntry(

@@ -70,6 +70,10 @@ class Owners:
     uids: IdMap = IdMap()
     gids: IdMap = IdMap()
 
+    def host_root(self) -> int:
+        """Return the host's id of the container's root; the host's own root where the container has none."""
+        return next((each.outside for each in self.uids.ranges if each.inside == 0), 0)
+
 
 def owners_of_process(uid_map: str, gid_map: str) -> Owners:
     """Return what ``/proc/PID/uid_map`` and ``gid_map`` say."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from containerd_aio._copying.attributes import to_container, travels
 from containerd_aio._copying.faults import Naming
 from containerd_aio._copying.landing import Names, path_of
 from containerd_aio._copying.owners import Owners
@@ -66,7 +67,7 @@ class Tree:
             gid=self.owners.gids.to_container(status.st_gid),
             mtime_ns=status.st_mtime_ns,
             device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
-            xattrs=_xattrs(node) if kind in (Kind.FILE, Kind.DIRECTORY) else {},
+            xattrs=to_container(_xattrs(node), self.owners) if kind in (Kind.FILE, Kind.DIRECTORY) else {},
         )
 
 
@@ -145,7 +146,7 @@ class Packing:
             member = self._tree.member(node, name or "./")
         if member is None:
             return
-        if member.kind is not Kind.DIRECTORY and node.status.st_nlink > 1:
+        if member.kind is Kind.FILE and node.status.st_nlink > 1:
             first = self._first_names.setdefault((node.status.st_dev, node.status.st_ino), member.name)
             if first != member.name:
                 yield header_of(replace(member, kind=Kind.HARDLINK, target=first, size=0, xattrs={}))
@@ -164,7 +165,7 @@ class Packing:
         try:
             if node.status.st_dev in self._tree.pseudo:
                 with self._tree.named(path_of(place)):
-                    content = _read_pseudo_file(descriptor)
+                    content = read_pseudo_file(descriptor)
                 yield header_of(replace(member, size=len(content))) + content + padding_of(len(content))
                 return
             yield header_of(member)
@@ -180,26 +181,30 @@ class Packing:
                 piece = os.read(descriptor, min(PIECE, left))
                 if not piece:
                     raise FailedPreconditionError(
-                        f"'{path_of(place)}' became smaller while it was copied; pause the task for a copy of one"
+                        f"{path_of(place)!r} became smaller while it was copied; pause the task for a copy of one"
                         " moment: async with task.paused()"
                     )
             left -= len(piece)
             yield piece
 
 
-def _read_pseudo_file(descriptor: int) -> bytes:
-    """Read a file whose size is told by nothing but its end."""
+def read_pseudo_file(descriptor: int) -> bytes:
+    """Read a file whose size is told by nothing but its end.
+
+    :raises OSError: with EFBIG if it has more than 16 MiB: it may be without end
+    """
     parts: list[bytes] = []
-    left = _MAX_PSEUDO_FILE
+    size = 0
     with suppress(BlockingIOError):  # one that goes on for ever, and has no more for now
-        while left and (part := os.read(descriptor, min(PIECE, left))):
+        while part := os.read(descriptor, PIECE):
             parts.append(part)
-            left -= len(part)
+            size += len(part)
+            if size > _MAX_PSEUDO_FILE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return b"".join(parts)
 
 
 def _xattrs(node: Node) -> dict[str, bytes]:
-    """Return the attributes that travel with a file: what it may do as a program, and the user's own."""
     try:
         names = [name for name in os.listxattr(node.path) if travels(name)]
         return {name: os.getxattr(node.path, name) for name in names}
@@ -207,10 +212,3 @@ def _xattrs(node: Node) -> dict[str, bytes]:
         if error.errno in (errno.EOPNOTSUPP, errno.ENODATA):
             return {}  # a filesystem without any; one removed in between
         raise
-
-
-def travels(attribute: str) -> bool:
-    """Return whether an extended attribute goes with a file: what it may do as a program, and the user's own."""
-    return attribute == "security.capability" or (
-        attribute.startswith("user.") and not attribute.startswith("user.overlay.")
-    )

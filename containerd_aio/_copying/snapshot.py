@@ -9,10 +9,13 @@ from functools import partial
 
 from containerd_aio._copying.applying import apply_layer
 from containerd_aio._copying.checks import Batch
+from containerd_aio._copying.faults import Naming
+from containerd_aio._copying.landing import Names
 from containerd_aio._copying.layer import LayerWriter
 from containerd_aio._copying.worker import Worker
 from containerd_aio.errors import FailedPreconditionError, NotFoundError
 from containerd_aio.services import Services
+from containerd_aio.spec.resolution import Look
 from containerd_aio.types import Mount
 
 
@@ -25,8 +28,17 @@ class Snapshot:
     mounts: Sequence[Mount]
     has_task: bool
 
-    async def write(self, writer: LayerWriter, members: AsyncIterator[Batch], worker: Worker) -> None:
-        """Have the daemon put the members over the snapshot.
+    async def write(
+        self,
+        look: Look,
+        base: Names,
+        members: AsyncIterator[Batch],
+        worker: Worker,
+        *,
+        named: Naming,
+        hidden: frozenset[Names],
+    ) -> None:
+        """Have the daemon put the members over the snapshot, in which ``look`` tells what there is.
 
         :raises FailedPreconditionError: if that is not safe, or was not
         """
@@ -36,6 +48,9 @@ class Snapshot:
                 f"the task of container '{self.container_id}' has ended, and its files are mounted where they cannot"
                 " be reached from here; delete the task first"
             )
+
+        overlay = any(mount.type == "overlay" for mount in self.mounts)
+        writer = LayerWriter(look, base, named, hidden=hidden, overlay=overlay)
 
         async def layer() -> AsyncGenerator[bytes]:
             async for batch in members:

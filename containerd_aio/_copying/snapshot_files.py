@@ -10,14 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
+from containerd_aio._copying.attributes import to_container
 from containerd_aio._copying.checks import Batch
 from containerd_aio._copying.faults import Naming
 from containerd_aio._copying.files import Located, place_of
 from containerd_aio._copying.index import SnapshotIndex
 from containerd_aio._copying.landing import Names
-from containerd_aio._copying.layer import LayerWriter
 from containerd_aio._copying.owners import Owners
-from containerd_aio._copying.packing import travels
 from containerd_aio._copying.snapshot import Snapshot
 from containerd_aio._copying.worker import Worker
 from containerd_aio._tar.member import Kind, Member
@@ -73,10 +72,10 @@ class SnapshotFiles:
 
     def _as_in_container(self, member: Member) -> Member:
         uid, gid = self.owners.uids.to_container(member.uid), self.owners.gids.to_container(member.gid)
-        xattrs = {name: value for name, value in member.xattrs.items() if travels(name)}
-        return replace(member, uid=uid, gid=gid, xattrs=xattrs)
+        return replace(member, uid=uid, gid=gid, xattrs=to_container(member.xattrs, self.owners))
 
     async def write(self, base: Names, members: AsyncIterator[Batch]) -> None:
         """Write members, as `Files` says."""
-        layer = LayerWriter(self._index.look, base, self._named, hidden=self._hidden)
-        await self._snapshot.write(layer, members, self._worker)
+        await self._snapshot.write(
+            self._index.look, base, members, self._worker, named=self._named, hidden=self._hidden
+        )

@@ -25,7 +25,7 @@ class Kind(Enum):
 class Member:
     """An entry of an archive, as the archive has it: nothing of it is checked.
 
-    ``target`` is what a link points to; ``size`` (bytes) that of a file's content; ``mode`` the permissions, with
+    ``target`` is what a link points to; ``size`` (bytes) that of a file's content, 0 for all else; ``mode`` the permissions, with
     setuid, setgid and the sticky bit; ``device`` the major and minor number of a device. Bytes of a name that are
     not UTF-8 are surrogates in it, as in all of Python's file names.
     """

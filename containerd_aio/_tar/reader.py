@@ -18,6 +18,9 @@ from containerd_aio.errors import InvalidArgumentError
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _MAX_EXTENSION: Final = 1024 * 1024
+_MAX_TIME: Final = (
+    10**12 * 10**9
+)  # as much as a pax header's; the fields of a header could hold what no clock can
 MAX_MEMBERS: Final = 100_000
 
 
@@ -38,7 +41,7 @@ class TarReader:
         :raises InvalidArgumentError: if the archive is no tar, damaged or truncated, or has a member of a kind
             that is not read here: a sparse file
         """
-        extension = Extension()
+        extension, room = Extension(), _MAX_EXTENSION
         while True:
             await self._skip()
             header = await self._next_header()
@@ -47,10 +50,18 @@ class TarReader:
                 return None
             self._start(0 if header.type in _WITHOUT_DATA else header.size, header.name)
             if header.type in _EXTENSIONS:
-                extension = _extend(extension, header, await self._read_extension())
+                # There may be several, and an archive can have them without end.
+                room -= self._left + _BLOCK
+                if room < 0:
+                    raise InvalidArgumentError(
+                        f"the archive has extended headers of more than {_MAX_EXTENSION} bytes for one member"
+                    )
+                extension = _extend(extension, header, await self.read_all())
                 continue
-            member = _member(header, extension)
-            self._start(member.size, member.name)
+            member, size = _member(header, extension)
+            self._start(size, member.name)
+            if member.kind is not Kind.FILE:
+                await self._skip()  # content of something that has none must not be taken for its members
             return member
 
     async def read(self, max_bytes: int = PIECE) -> bytes:
@@ -108,11 +119,6 @@ class TarReader:
             raise InvalidArgumentError(f"the archive is damaged: {header.name!r} has a negative size")
         return header
 
-    async def _read_extension(self) -> bytes:
-        if self._left > _MAX_EXTENSION:
-            raise InvalidArgumentError(f"the archive has an extended header of {self._left} bytes")
-        return await self.read_all()
-
 
 _EXTENSIONS: Final = (
     tarfile.GNUTYPE_LONGNAME,
@@ -147,7 +153,8 @@ def _extend(extension: Extension, header: tarfile.TarInfo, data: bytes) -> Exten
     return replace(extension, target=text)
 
 
-def _member(header: tarfile.TarInfo, extension: Extension) -> Member:
+def _member(header: tarfile.TarInfo, extension: Extension) -> tuple[Member, int]:
+    """Return the member, and how many bytes follow its header."""
     kind = _KINDS.get(header.type)
     if kind is None:
         what = "a sparse file" if header.type == tarfile.GNUTYPE_SPARSE else f"of type {header.type!r}"
@@ -165,8 +172,9 @@ def _member(header: tarfile.TarInfo, extension: Extension) -> Member:
             device=(header.devmajor, header.devminor),
         )
     )
+    if abs(member.mtime_ns) >= _MAX_TIME:
+        raise InvalidArgumentError(f"the archive is damaged: {header.name!r} has a time that none can have")
+    size = 0 if header.type in _WITHOUT_DATA else member.size
     if member.kind is Kind.FILE and member.name.endswith("/"):
         member = replace(member, kind=Kind.DIRECTORY)  # how the first tars spelled one
-    if header.type in _WITHOUT_DATA:
-        return replace(member, size=0)
-    return member
+    return replace(member, size=size if member.kind is Kind.FILE else 0), size

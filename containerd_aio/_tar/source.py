@@ -172,11 +172,11 @@ async def open_source(source: ArchiveSource) -> AsyncGenerator[AsyncIterator[byt
         yield _Pieces(source)
     elif isinstance(source, str | os.PathLike):
         with _open_file(source) as file:
-            yield _Reads(file.read)
+            yield _Reads(file.read, leave=False)
     elif isinstance(source, AsyncIterable):
         yield _NotEmpty(source)
     else:
-        yield _Reads(source.read)
+        yield _Reads(source.read, leave=True)
 
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -210,16 +210,20 @@ class _Pieces:
 
 
 class _Reads:
-    """A blocking file, read in a worker thread."""
+    """A blocking file, read in a worker thread.
 
-    def __init__(self, read: Callable[[int], object]) -> None:
+    With ``leave``, a read is left to itself when its caller is cancelled: a pipe may have nothing to read for ever.
+    """
+
+    def __init__(self, read: Callable[[int], object], *, leave: bool) -> None:
         self._read = read
+        self._leave = leave
 
     def __aiter__(self) -> _Reads:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await to_thread.run_sync(self._read, PIECE)
+        piece = await to_thread.run_sync(self._read, PIECE, abandon_on_cancel=self._leave)
         if not isinstance(piece, bytes):
             raise InvalidArgumentError("the archive's file object gives no bytes; open it in binary mode")
         if not piece:

@@ -62,11 +62,11 @@ def test_devices_are_taken_when_asked_for(kind: Kind) -> None:
         IntoContainer()(special)
     assert IntoContainer(special=True)(special) == special
     with pytest.raises(InvalidArgumentError, match="skip_unsafe=True leaves such members out"):
-        OntoHost(0)(special)
-    assert OntoHost(0, skip_unsafe=True)(special) is None
+        OntoHost(())(special)
+    assert OntoHost((), skip_unsafe=True)(special) is None
 
 
-@pytest.mark.parametrize("check", [IntoContainer(), OntoHost(0)])
+@pytest.mark.parametrize("check", [IntoContainer(), OntoHost(())])
 @pytest.mark.parametrize(
     ("member", "message"),
     [
@@ -97,7 +97,7 @@ def test_names_that_no_member_may_have_are_refused(
     ],
 )
 def test_permissions_on_this_host_are_harmless(mode: int, kind: Kind, taken: int) -> None:
-    found = OntoHost(0)(Member("a", kind, mode=mode, xattrs={"user.x": b""}))
+    found = OntoHost(())(Member("a", kind, mode=mode, xattrs={"user.x": b""}))
     assert found is not None
     assert found.mode == taken
     assert found.xattrs == {}
@@ -116,9 +116,9 @@ def test_permissions_on_this_host_are_harmless(mode: int, kind: Kind, taken: int
     ],
 )
 def test_links_within_the_copy_are_taken(name: str, target: str) -> None:
-    for depth, prefix in ((0, ""), (1, "top/")):
-        member = Member(prefix + name, Kind.SYMLINK, target=target)
-        found = OntoHost(depth)(member)
+    for prefix in ((), ("top",)):
+        member = Member("/".join((*prefix, name)), Kind.SYMLINK, target=target)
+        found = OntoHost(prefix)(member)
         assert found is not None
         assert found.target == target
 
@@ -136,14 +136,14 @@ def test_links_within_the_copy_are_taken(name: str, target: str) -> None:
     ],
 )
 def test_links_that_may_lead_outside_are_refused(name: str, target: str) -> None:
-    for depth, prefix in ((0, ""), (1, "top/")):
-        member = Member(prefix + name, Kind.SYMLINK, target=target)
+    for prefix in ((), ("top",)):
+        member = Member("/".join((*prefix, name)), Kind.SYMLINK, target=target)
         with pytest.raises(InvalidArgumentError, match="a link that leads outside of the copy"):
-            OntoHost(depth)(member)
-        assert OntoHost(depth, skip_unsafe=True)(member) is None
+            OntoHost(prefix)(member)
+        assert OntoHost(prefix, skip_unsafe=True)(member) is None
 
 
-async def batched(data: bytes, check: IntoContainer) -> list[Batch]:
+async def batched(data: bytes, check: IntoContainer | OntoHost) -> list[Batch]:
     async def chunks() -> AsyncGenerator[bytes]:
         for start in range(0, len(data), 100_000):
             yield data[start : start + 100_000]
@@ -180,3 +180,69 @@ async def test_an_archive_may_have_a_bound() -> None:
         archive = archive_of(source, max_size=4000)
         with pytest.raises(InvalidArgumentError, match="more than 4000 bytes"):
             await archive.next_member()
+
+
+@pytest.mark.parametrize("target", ["", "a\0b"])
+@pytest.mark.parametrize("check", [IntoContainer(), OntoHost(())])
+def test_links_that_cannot_be_are_refused(check: IntoContainer | OntoHost, target: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="'l' is a link that cannot lead anywhere"):
+        check(Member("l", Kind.SYMLINK, target=target))
+
+
+@pytest.mark.parametrize("device", [(2**50, 0), (0, 2**50), (-1, 3), (4096, 0), (0, 1 << 20)])
+def test_devices_that_cannot_be_are_refused(device: tuple[int, int]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"'d' is the device -?\d+:\d+, which Linux cannot have"):
+        IntoContainer(special=True)(Member("d", Kind.CHARACTER_DEVICE, device=device))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        Member("beside", Kind.FILE),
+        Member("topmost", Kind.DIRECTORY),
+        Member("top/x", Kind.HARDLINK, target="beside"),
+        Member("beside", Kind.HARDLINK, target="top/x"),
+    ],
+)
+def test_on_this_host_nothing_is_taken_beside_the_copy(member: Member) -> None:
+    """What makes the archive may be a program of the container."""
+    for skip_unsafe in (False, True):
+        with pytest.raises(InvalidArgumentError, match=f"'{member.name}' lies beside what is copied"):
+            OntoHost(("top",), skip_unsafe=skip_unsafe)(member)
+
+
+def test_a_capability_is_that_of_the_container_s_root() -> None:
+    given = {"security.capability": bytes.fromhex("0100000200200000000000000000000000000000"), "user.a": b"1"}
+    owners = Owners(IdMap((IdRange(0, 200_000, 10),)), IdMap((IdRange(0, 200_000, 10),)))
+    taken = IntoContainer(owners=owners)(replace(FILE, xattrs=given))
+    assert taken is not None
+    allowed = bytes.fromhex("0100000300200000000000000000000000000000400d0300")
+    assert taken.xattrs == {"security.capability": allowed, "user.a": b"1"}
+
+
+async def test_a_hard_link_to_what_is_no_file_is_that_once_more() -> None:
+    """``cp -al`` links links. So it is checked at its own place: a link means something else there."""
+    data = tar_of(
+        [
+            ("f", b"1"),
+            hard_link("same", "f"),
+            link("d/l", "../f"),
+            hard_link("d/again", "./d/l"),
+            hard_link("d/and/again", "d/again"),
+            ("d/l", b"2"),
+            hard_link("new", "d/l"),
+        ]
+    )
+    [batch] = await batched(data, IntoContainer())
+    members = [item for item in batch if isinstance(item, Member)]
+    assert [(item.name, item.kind, item.target) for item in members] == [
+        ("f", Kind.FILE, ""),
+        ("same", Kind.HARDLINK, "f"),
+        ("d/l", Kind.SYMLINK, "../f"),
+        ("d/again", Kind.SYMLINK, "../f"),
+        ("d/and/again", Kind.SYMLINK, "../f"),
+        ("d/l", Kind.FILE, ""),
+        ("new", Kind.HARDLINK, "d/l"),
+    ]
+    with pytest.raises(InvalidArgumentError, match="'out' is a link that leads outside"):
+        await batched(tar_of([link("d/l", "../f"), hard_link("out", "d/l")]), OntoHost(()))

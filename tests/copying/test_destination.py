@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,11 @@ def test_on_this_host_it_is_refused_as_the_system_would(tmp_path: Path) -> None:
         on_host(f"{tmp_path}/none/", FILE)
     with pytest.raises(FileNotFoundError):
         on_host(tmp_path / "none" / "x", DIRECTORY)
+
+
+def test_on_this_host_a_device_stays(tmp_path: Path) -> None:
+    """Root would have a file in its place, and /dev/null is nothing any more."""
+    os.mkfifo(tmp_path / "fifo")
+    for target in ("/dev/null", tmp_path / "fifo"):
+        with pytest.raises(FileExistsError, match="something else than a file or directory, and it stays"):
+            on_host(target, FILE)

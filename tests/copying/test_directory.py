@@ -230,7 +230,9 @@ async def test_files_and_directories_do_not_take_each_other_s_place(
         pytest.param([link("l", ".."), link("l/owned", "x")], id="a link"),
         pytest.param([("f", b""), link("l", ".."), hard_link("l/owned", "f")], id="a hard link"),
         pytest.param([link("l", ".."), hard_link("owned", "l/secret")], id="a hard link to what is outside"),
-        pytest.param([link("l", "../secret"), hard_link("owned", "l")], id="a hard link to a link"),
+        pytest.param(
+            [link("l", ".."), hard_link("m", "l"), ("m/owned", b"")], id="behind a hard link to a link"
+        ),
         pytest.param([hard_link("owned", "d")], id="a hard link to a directory"),
         pytest.param([hard_link("owned", "none")], id="a hard link to nothing"),
         pytest.param([hard_link("owned", "none/at/all")], id="a hard link to nothing below"),
@@ -273,6 +275,52 @@ def test_directories_get_their_modes_also_where_the_rest_failed(top: Path) -> No
     found = read_tree(top / "srv")
     assert (found["d"].mode, found["d"].mtime_ns) == (0o751, 5)
     assert found.keys() == {"d"}
+
+
+def test_two_that_make_a_directory_at_the_same_moment_both_have_it(top: Path) -> None:
+    """One looks, the other makes it, and the first wants to make it too."""
+
+    @contextlib.contextmanager
+    def somebody_else(path: str) -> Iterator[None]:
+        if path == "/srv/d":
+            (top / "srv" / "d").mkdir(mode=0o711, exist_ok=True)
+        yield
+
+    root = os.open(top, os.O_PATH)
+    writer = DirectoryWriter(root, BASE, somebody_else, own=ROOT)
+    try:
+        writer.take([Member("d/x", Kind.FILE, size=1), b"1"])
+        writer.finish()
+    finally:
+        writer.close()
+        os.close(root)
+    found = read_tree(top / "srv")
+    assert (found["d"].mode, found["d/x"].content) == (0o711, b"1")
+
+
+def test_zeros_are_a_hole(top: Path) -> None:
+    """A container can have a file of 8 EiB that holds nothing."""
+    data = [bytes(1 << 20), b"x", bytes(1 << 20), bytes(1 << 20)]
+    with writing(top) as writer:
+        writer.take([Member("sparse", Kind.FILE, size=(3 << 20) + 1), *data])
+        writer.take([Member("zeros", Kind.FILE, size=1 << 20), bytes(1 << 20)])
+        writer.finish()
+    assert (top / "srv" / "sparse").read_bytes() == b"".join(data)
+    assert (top / "srv" / "zeros").read_bytes() == bytes(1 << 20)
+    assert (top / "srv" / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def test_nothing_is_written_where_something_is_mounted_that_is_not_to_be_seen(top: Path) -> None:
+    (top / "srv" / "data").mkdir()
+    root = os.open(top, os.O_PATH)
+    writer = DirectoryWriter(root, BASE, in_container("web"), own=ROOT, hidden=frozenset({("srv", "data")}))
+    try:
+        with pytest.raises(FailedPreconditionError, match="'/srv/data' lies in the mount '/srv/data'"):
+            writer.take([Member("data/x", Kind.FILE)])
+    finally:
+        writer.close()
+        os.close(root)
+    assert read_tree(top / "srv").keys() == {"data"}
 
 
 def test_a_directory_that_was_moved_away_meanwhile_is_let_be(top: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from containerd_aio import Client, Container, FailedPreconditionError, NotFoundError
+from containerd_aio import Client, Container, ContainerdError, FailedPreconditionError, NotFoundError
 from containerd_aio.testing import FakeContainerd
-from tests.copying.trees import Given, directory, from_tar, hard_link, tar_of
+from tests.copying.trees import Given, directory, from_tar, hard_link, link, read_tree, tar_of
 
 IMAGE = "docker.io/library/fake:latest"
 READ = ["tar", "-c", "-f", "-", "-C"]
@@ -90,4 +93,44 @@ async def test_a_container_without_a_tar_says_so(fake: FakeContainerd, container
         FailedPreconditionError,
         match=r"'web' cannot be reached from here: its process \d+ is not to be seen here; nor has it a tar .*not found",
     ):
+        await container.read_file("/etc/motd")
+
+
+def file_called(name: str, content: bytes) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size = len(content)
+    return header.tobuf() + content + bytes(-len(content) % 512)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(file_called("./x/", tar_of([("owned", b"1")])), id="members in a directory's content"),
+        pytest.param(file_called("./", tar_of([("owned", b"1")])), id="members in the top's content"),
+        pytest.param(tar_of([("./../owned", b"1")]), id="a name that goes up"),
+        pytest.param(tar_of([("./f", b"1"), hard_link("./owned", "../secret")]), id="a hard link up"),
+        pytest.param(tar_of([hard_link("./owned", "./secret")]), id="a hard link to what was there"),
+        pytest.param(tar_of([link("./l", ".."), ("./l/owned", b"1")]), id="behind a link"),
+        pytest.param(tar_of([link("./l", "x"), hard_link("./d/owned", "../l")]), id="a link linked up"),
+        pytest.param(tar_of([link(".", "..")]), id="a link for the top"),
+    ],
+)
+async def test_an_evil_tar_of_a_container_writes_nothing_beside_the_copy(
+    fake: FakeContainerd, container: Container, tmp_path: Path, hostile: bytes
+) -> None:
+    """What it says is a stranger's word, and where the copy goes is somebody's home."""
+    target = tmp_path / "home" / "data"
+    target.mkdir(parents=True)
+    (tmp_path / "home" / "secret").write_bytes(b"")
+    (target / "secret").write_bytes(b"")
+    fake.script([*READ, "/srv/data", "."], stdout=hostile + bytes(1024))
+    with suppress(ContainerdError):
+        await container.copy_out_to("/srv/data", tmp_path / "home")
+    assert sorted(os.listdir(tmp_path / "home")) == ["data", "secret"]
+    assert "owned" not in [Path(name).name for name in read_tree(tmp_path / "home")]
+
+
+async def test_what_a_tar_complains_of_moves_no_cursor(fake: FakeContainerd, container: Container) -> None:
+    answer(fake, "/etc", "./motd", [("./motd", b"1")], code=1, stderr=b"tar: \x1b[2J\x07no\nmore\n")
+    with pytest.raises(FailedPreconditionError, match=r"failed: tar: \?\[2J\?no\nmore$"):
         await container.read_file("/etc/motd")

@@ -30,6 +30,10 @@ from containerd_aio.spec.layers import NotReadable
         (errno.ENOSPC, ResourceExhaustedError, "no space left"),
         (errno.EDQUOT, ResourceExhaustedError, "quota"),
         (errno.ELOOP, InvalidArgumentError, "too many links"),
+        (errno.EAGAIN, FailedPreconditionError, "lease"),
+        (errno.EOVERFLOW, FailedPreconditionError, "user namespace.*task.run"),
+        (errno.ERANGE, InvalidArgumentError, "an attribute"),
+        (errno.E2BIG, InvalidArgumentError, "an attribute"),
         (errno.ENAMETOOLONG, InvalidArgumentError, "name that is too long"),
     ],
 )
@@ -73,3 +77,9 @@ def test_files_of_this_host_stay_builtin_errors_with_their_whole_path() -> None:
         raise InvalidArgumentError("ours")
     with pytest.raises(OSError, match="bare"), named("/x"):
         raise OSError("bare")
+
+
+def test_a_path_of_the_container_shows_no_terminal_codes() -> None:
+    with pytest.raises(NotFoundError) as caught, in_container("web")("/\x1b[2J\udcff"):
+        raise FileNotFoundError(errno.ENOENT, "x")
+    assert str(caught.value) == r"'/\x1b[2J\udcff' in container 'web' is not there"

@@ -103,3 +103,16 @@ def test_hidden_places_are_refused() -> None:
     for path in ("/proc", "/proc/1/x", "/alias/self"):
         with pytest.raises(FailedPreconditionError, match="lies in the mount '/proc' of the container"):
             place_of(look, path, hidden)
+
+
+@pytest.mark.parametrize("kind", [Kind.DIRECTORY, Kind.SYMLINK, Kind.FIFO])
+async def test_what_is_no_file_any_more_is_not_read_as_an_empty_one(kind: Kind) -> None:
+    class Changed(Memory):
+        async def pieces(self, names: Names, prefix: str) -> AsyncGenerator[bytes]:
+            yield header_of(Member(prefix, kind, target="y" if kind is Kind.SYMLINK else ""))
+            yield END
+
+    with pytest.raises(
+        FailedPreconditionError, match="'/x' in container 'web' is (a directory|not a regular file)"
+    ):
+        await content_of(Changed({"/x": b"content"}), "/x", max_size=100)

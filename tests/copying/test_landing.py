@@ -10,7 +10,7 @@ import pytest
 
 from containerd_aio import FailedPreconditionError, InvalidArgumentError
 from containerd_aio._copying.faults import in_container
-from containerd_aio._copying.landing import Landing, hidden_place, implied, look_into, names_of, path_of
+from containerd_aio._copying.landing import Landing, check_shown, implied, look_into, names_of, path_of
 from containerd_aio._tar.member import Kind, Member
 from containerd_aio.spec.layered import LayeredDirectories
 from containerd_aio.spec.resolution import Look, Place
@@ -164,13 +164,37 @@ def test_a_link_that_was_brought_is_no_directory(landing: Landing, strict: Landi
 
 def test_what_is_hidden_is_found() -> None:
     hidden = frozenset({("proc",), ("dev", "shm")})
-    assert hidden_place(("proc", "1", "x"), hidden) == ("proc",)
-    assert hidden_place(("dev", "shm"), hidden) == ("dev", "shm")
-    assert hidden_place(("dev", "null"), hidden) is None
-    assert hidden_place((), hidden) is None
+    with pytest.raises(
+        FailedPreconditionError, match="'/proc/1/x' lies in the mount '/proc' of the container"
+    ):
+        check_shown(("proc", "1", "x"), hidden)
+    with pytest.raises(FailedPreconditionError, match="lies in the mount '/dev/shm'"):
+        check_shown(("dev", "shm"), hidden)
+    check_shown(("dev", "null"), hidden)
+    check_shown((), hidden)
 
 
 def test_a_directory_that_the_archive_lacks_belongs_to_whom_its_file_does() -> None:
     made = implied(Member("a/b", Kind.FILE, mode=0o600, uid=5, gid=6, mtime_ns=1))
     assert (made.kind, made.mode, made.uid, made.gid) == (Kind.DIRECTORY, 0o755, 5, 6)
     assert path_of(("a", "b")) == "/a/b"
+
+
+def test_names_that_are_deeper_than_any_path_are_refused() -> None:
+    """Some bytes of gzip can stand for a million directories, one in the other."""
+    assert len(names_of("a/" * 2048, about="it")) == 2048
+    with pytest.raises(InvalidArgumentError, match="it... lies in 2049 directories; 2048 are the most"):
+        names_of("a/" * 2049, about="it")
+
+
+@pytest.mark.parametrize("member", ["sub", "sub/x", "sub/new/x", "missing", "missing/x"])
+def test_nothing_lands_in_a_hidden_place(look: Look, member: str) -> None:
+    names = names_of(member, about="it")
+    landing = Landing(look, BASE, in_container("web"), hidden=frozenset({("srv", "sub"), ("srv", "missing")}))
+    if names == ("sub",):
+        assert landing.keeps(Kind.DIRECTORY, ("srv", "sub"), names)
+        return
+    with pytest.raises(
+        FailedPreconditionError, match=r"lies in the mount '/srv/(sub|missing)' of the container"
+    ):
+        landing.keeps(Kind.DIRECTORY, (*landing.parent(names).names, names[-1]), names)

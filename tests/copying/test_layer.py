@@ -79,6 +79,14 @@ def test_a_directory_that_is_there_has_no_entry_and_a_new_one_is_opaque(look: Lo
     assert (found["srv/implied"].mode, found["srv/implied"].uid) == (0o755, 7)
 
 
+def test_where_nothing_lies_below_no_directory_is_opaque(look: Look) -> None:
+    """The daemon would remove what another copy has put there meanwhile."""
+    writer = LayerWriter(look, (), in_container("web"), overlay=False)
+    data = writer.take([Member("srv/new/x", Kind.FILE)]) + writer.end()
+    with tarfile.open(fileobj=BytesIO(data)) as archive:
+        assert archive.getnames() == ["srv/new", "srv/new/x"]
+
+
 def test_a_directory_may_follow_what_is_in_it(look: Look) -> None:
     found = layer(look, [Member("new/x", Kind.FILE), Member("new", Kind.DIRECTORY, mode=0o700)])
     assert list(found) == ["new", f"new/{OPAQUE}", "new/x"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import signal
 import socket
 import stat
 import tarfile
@@ -16,7 +18,7 @@ import pytest
 from containerd_aio import FailedPreconditionError, NotFoundError
 from containerd_aio._copying.faults import in_container
 from containerd_aio._copying.owners import IdMap, IdRange, Owners
-from containerd_aio._copying.packing import Packing, Tree, travels
+from containerd_aio._copying.packing import Packing, Tree, read_pseudo_file
 from containerd_aio.spec.layered import LayeredDirectories
 from tests.copying.trees import SECOND, Item, from_tar, make_tree
 
@@ -198,27 +200,53 @@ def test_what_is_given_up_is_closed(tmp_path: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-@pytest.mark.parametrize(
-    ("name", "goes"),
-    [
-        ("user.note", True),
-        ("security.capability", True),
-        ("security.selinux", False),
-        ("user.overlay.opaque", False),
-        ("trusted.overlay.opaque", False),
-        ("system.posix_acl_access", False),
-    ],
-)
-def test_which_attributes_go_with_a_file(name: str, goes: bool) -> None:
-    assert travels(name) is goes
-
-
 def test_attributes_are_in_the_archive(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
     os.setxattr(tmp_path / "f", "user.note", b"\xff\n=")
     with tarfile.open(fileobj=io.BytesIO(packed(tmp_path, ("f",), "f"))) as archive:
         [info] = archive.getmembers()
     assert os.fsencode(info.pax_headers["SCHILY.xattr.user.note"]) == b"\xff\n="
+
+
+def test_an_attribute_that_no_archive_can_have_is_left_out(tmp_path: Path) -> None:
+    """A container can have such names; one of them must not hinder a copy, nor become another's."""
+    (tmp_path / "f").write_bytes(b"1")
+    for name in (b"user.\xff", b"user.a=b", b"user.ok"):
+        os.setxattr(tmp_path / "f", name, b"value")
+    with tarfile.open(fileobj=io.BytesIO(packed(tmp_path, ("f",), "f"))) as archive:
+        [info] = archive.getmembers()
+    assert info.pax_headers.keys() - {"mtime"} == {"SCHILY.xattr.user.ok"}
+
+
+def test_links_of_several_names_are_packed_each(tmp_path: Path) -> None:
+    """``cp -al`` makes them; a hard link to a link means little to who unpacks it."""
+    (tmp_path / "a").symlink_to("x")
+    os.link(tmp_path / "a", tmp_path / "b", follow_symlinks=False)
+    found = from_tar(packed(tmp_path))
+    assert [(found[name].kind, found[name].content) for name in "ab"] == [("link", b"x")] * 2
+
+
+def test_a_file_that_a_process_holds_with_a_lease_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"1")
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        with open(tmp_path / "f", "rb+") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            with pytest.raises(
+                FailedPreconditionError, match="'/f' in container 'web' is held by a process with a lease"
+            ):
+                packed(tmp_path)
+    finally:
+        signal.signal(signal.SIGIO, before)
+
+
+def test_a_file_of_the_kernel_without_end_is_refused_and_not_cut() -> None:
+    descriptor = os.open("/dev/zero", os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            read_pseudo_file(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def test_modes_are_whole(tmp_path: Path) -> None:

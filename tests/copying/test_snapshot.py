@@ -9,7 +9,6 @@ import pytest
 from containerd_aio import FailedPreconditionError
 from containerd_aio._copying.checks import Batch
 from containerd_aio._copying.faults import in_container
-from containerd_aio._copying.layer import LayerWriter
 from containerd_aio._copying.snapshot import Snapshot
 from containerd_aio._copying.worker import working
 from containerd_aio._tar.member import Kind, Member
@@ -27,9 +26,14 @@ async def members() -> AsyncGenerator[Batch]:
 
 async def write(daemon: Daemon, mount: Mount, *, has_task: bool) -> None:
     snapshot = Snapshot(daemon.services, "web", [mount], has_task=has_task)
-    layer = LayerWriter(lambda names: None if names else Found(True), (), in_container("web"))
+
+    def look(names: tuple[str, ...]) -> Found | None:
+        return None if names else Found(True)
+
     async with working() as worker:
-        await snapshot.write(layer, members(), worker)
+        await snapshot.write(
+            look, (), members(), worker, named=in_container("web"), hidden=frozenset({("mounted",)})
+        )
 
 
 @pytest.mark.parametrize(("mount", "has_task"), [(OVERLAY, False), (BIND, False), (BIND, True)])

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import subprocess
+import threading
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -235,3 +236,31 @@ async def test_an_error_of_the_stream_itself_goes_through() -> None:
 
     with pytest.raises(anyio.BrokenResourceError):
         await read(Broken([]))
+
+
+class _Pipe(io.RawIOBase):
+    """A file that has nothing to read until somebody lets it go on."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.begun.set()
+        self.let_go.wait(20)
+        return b""
+
+
+async def test_a_file_that_has_nothing_to_read_does_not_hold_up_who_is_cancelled() -> None:
+    pipe = _Pipe()
+    try:
+        async with open_source(pipe) as chunks:  # type: ignore[arg-type]
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(anext, chunks)
+                    await anyio.to_thread.run_sync(pipe.begun.wait, 20)
+                    scope.cancel()
+        assert not pipe.let_go.is_set()
+        assert scope.cancelled_caught
+    finally:
+        pipe.let_go.set()
