@@ -255,9 +255,13 @@ async def test_a_file_that_has_nothing_to_read_does_not_hold_up_who_is_cancelled
     pipe = _Pipe()
     try:
         async with open_source(pipe) as chunks:  # type: ignore[arg-type]
+
+            async def read() -> None:
+                await anext(chunks)
+
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(anext, chunks)
+                    group.start_soon(read)
                     await anyio.to_thread.run_sync(pipe.begun.wait, 20)
                     scope.cancel()
         assert not pipe.let_go.is_set()
