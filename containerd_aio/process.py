@@ -215,7 +215,8 @@ class Process:
         """Remove the ended process from containerd and return how it ended, ``None`` if it never ran, or if that
         cannot be learned any more: then ``wait()`` tells why.
 
-        What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards.
+        What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards; what
+        is copied elsewhere (``inherit()``, ``streams()``) is waited for.
         ``kill`` kills it first, a paused one too, and waits for its end. If cancelled, it may or may not be deleted;
         calling again is safe.
 
@@ -237,6 +238,7 @@ class Process:
         await cleaned_up(self._cleanup, error, f"{self._record.key} could not be removed")
 
     async def _cleanup(self) -> None:
+        self._stdio.hurry()
         try:
             if self._owned:
                 await self.delete(kill=True)

@@ -281,6 +281,8 @@ class Task(Process):
         return status
 
     async def _cleanup(self) -> None:
+        for process in self._execs:
+            process.stdio.hurry()
         try:
             await super()._cleanup()
         finally:

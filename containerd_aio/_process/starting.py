@@ -108,6 +108,7 @@ class Starting:
             said = criu_says(error, local=self._session.fifo_dir is not None)
             failure = await self._refused_by_task(error) or start_failed(self._record.key, error, more=said)
         self._record.start_failed(failure)
+        self._stdio.hurry()
         await self._stdio.drain(0)
         await self._stdio.aclose()
         return failure
@@ -145,5 +146,6 @@ class Starting:
             await self._ending.kill()
         except ContainerdError:
             pass  # containerd is gone, or the task is frozen; the waits go on
+        self._stdio.hurry()
         await self._stdio.drain(0)
         await self._stdio.aclose()

@@ -20,7 +20,7 @@ from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio.console import Console, terminal_size
 from containerd_aio.stdio.detach import DetachableSource
 from containerd_aio.stdio.fifo import DEFAULT_FIFO_DIR, FifoDirectory, remove_fifos, reported_fifo
-from containerd_aio.stdio.opened import Ends, OpenStdio, StdioPaths
+from containerd_aio.stdio.opened import PATIENCE, Ends, OpenStdio, StdioPaths
 from containerd_aio.stdio.pump import Sink, Source, input_pump, output_pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
@@ -48,7 +48,8 @@ class ConnectedStdio(Stdio):
     """Streams over FIFOs.
 
     ``console`` are the descriptors of keyboard and screen for a process that has a terminal, ``detach_keys`` what
-    is typed there to leave it.
+    is typed there to leave it. ``patience`` is how long, in seconds, a sink may take nothing before what an ended
+    process wrote is cut off.
     """
 
     stdin: Input = None
@@ -57,6 +58,7 @@ class ConnectedStdio(Stdio):
     console: tuple[int, int] | None = None
     detach_keys: bytes = b""
     only_attach: bool = False
+    patience: float = PATIENCE
 
     def terminal_size(self) -> tuple[int, int] | None:
         if not self.terminal:
@@ -148,6 +150,7 @@ class ConnectedStdio(Stdio):
             terminal=terminal,
             size=self.terminal_size(),
             redraw=shared,
+            patience=self.patience,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -70,7 +71,8 @@ def inherit(
     ``detach_keys``, such as ``"ctrl-p,ctrl-q"``: typing them sets ``process.stdio.detached``; the program, which
     waits for that, lets the process go. It runs on, and waits once the FIFO is full, until somebody attaches.
     Python's own buffers are not flushed: ``print(..., flush=True)`` keeps the order.
-    What our streams raise (``BrokenPipeError`` where nobody reads) comes out of deleting the process.
+    What our streams raise (``BrokenPipeError`` where nobody reads) comes out of deleting the process. That waits
+    until they have taken all of the output, however long (``| less``); leaving the process's block, 2 s at most.
     ``descriptors``: what to use instead of 0, 1 and 2.
 
     :raises InvalidArgumentError: if a terminal is to have no stdout, or for keys that are none
@@ -83,6 +85,7 @@ def inherit(
         terminal=terminal,
         console=(descriptors[0], descriptors[1]),
         detach_keys=parse_detach_keys(detach_keys),
+        patience=math.inf,
     )
 
 
@@ -97,8 +100,9 @@ def streams(
     """Copy from and to streams of the caller's: anyio byte streams (or object streams of bytes), binary files.
 
     They are not closed. A file is used by a worker thread. What they raise comes out of deleting the process;
-    the process is not disturbed, but the rest of that output is dropped, or its input ends. The end of
-    ``stdin`` ends the process's input. ``size``: as ``pipes()`` has it.
+    the process is not disturbed, but the rest of that output is dropped, or its input ends. Deleting waits until
+    they have taken all of the output, unless they take nothing for 10 s. The end of ``stdin`` ends the process's
+    input. ``size``: as ``pipes()`` has it.
 
     :raises InvalidArgumentError: if one is something else (a text file, say), a terminal has no stdout, or a size
         that none has

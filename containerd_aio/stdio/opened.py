@@ -18,7 +18,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream
 
 from containerd_aio.errors import ContainerdError
 from containerd_aio.stdio.console import Console, Resize
-from containerd_aio.stdio.pump import Pump
+from containerd_aio.stdio.pump import Pump, finished
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
 from containerd_aio.stdio.stall import Stall
@@ -30,6 +30,12 @@ containerd 1.7.29, 2.0.7, 2.1.5 and 2.2.0 on."""
 
 _LATE: Final = 2.0
 """How much later, at most, that shows here."""
+
+PATIENCE: Final = 10.0
+"""How long, in seconds, what an output is copied to may take nothing before the rest is cut off."""
+
+HURRY: Final = 2.0
+"""The same, where a block is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class OpenStdio:
         terminal: bool,
         size: tuple[int, int] | None = None,
         redraw: bool = False,
+        patience: float = PATIENCE,
         stdin: ByteSendStream | None = None,
         stdout: ByteReceiveStream | None = None,
         stderr: ByteReceiveStream | None = None,
@@ -106,6 +113,7 @@ class OpenStdio:
         self._ends = ends
         self._size = size
         self._redraw = redraw
+        self._patience = patience
         self._resize: Resize | None = None
         self._stall = Stall(ends.piped, [reader for reader in ends.readers if reader not in ends.piped])
         self._remove = remove
@@ -210,11 +218,13 @@ class OpenStdio:
         self._draining_since = anyio.current_time()
 
     async def drain(self, timeout: float) -> None:
-        """The process has ended: wait until its output is delivered, ``timeout`` seconds at most, then end it.
+        """The process has ended: wait until its output does, ``timeout`` seconds at most, then end it.
 
-        What ``pipes()`` still hold moves to memory, 1 MiB of each stream; it can be received afterwards, and
-        a task that is receiving goes on doing so. Output that does not end in time is cut off, and
-        ``complete`` is ``False``: another process holds it open, or what it is copied to takes no more.
+        What the FIFOs still hold moves to memory, 1 MiB of each stream, so that the shim need not wait. Of
+        ``pipes()`` it can be received afterwards, and a task that is receiving goes on doing so. Otherwise this
+        waits until all of it is copied: of ``inherit()`` as long as that takes, of ``streams()`` as long as something
+        is taken every 10 s. ``complete`` is ``False`` where output was cut off: another process holds it open, or
+        what it is copied to takes no more.
         Begin it together with Delete, not before: only Delete makes the shim close what another process holds
         open. After a Create or Start that failed it returns at once. If cancelled, nothing is cut off.
         """
@@ -225,11 +235,15 @@ class OpenStdio:
             self._draining_since = anyio.current_time()
         with anyio.move_on_after(timeout):
             async with anyio.create_task_group() as group:
-                for reader in self._ends.piped:
+                for reader in self._ends.readers:
                     group.start_soon(reader.drain)
-                for pump in self._ends.outputs:
-                    group.start_soon(pump.finished.wait)
         self._cut()
+        if not await finished(self._ends.outputs, patience=self._patience):
+            self._complete = False
+
+    def hurry(self) -> None:
+        """From now on let a drain wait 2 s at most for whoever takes nothing of what is copied to them."""
+        self._patience = min(self._patience, HURRY)
 
     async def aclose(self, *, unlink: bool = True) -> None:
         """Stop copying, close our ends, give the terminal back and, with ``unlink``, remove the FIFOs.
@@ -255,9 +269,8 @@ class OpenStdio:
             pump.start()
 
     def _cut(self) -> None:
-        unfinished = [pump for pump in self._ends.outputs if not pump.finished.is_set()]
         whole = [reader.cut() for reader in self._ends.readers]
-        if unfinished or not all(whole) or any(map(self._closed_by_shim, self._ends.readers)):
+        if not all(whole) or any(map(self._closed_by_shim, self._ends.readers)):
             self._complete = False
 
     def _closed_by_shim(self, reader: FifoReceiveStream) -> bool:

@@ -7,7 +7,7 @@ read on and dropped, the input is closed, and the error is kept for ``OpenStdio.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
@@ -22,13 +22,17 @@ Sink = ByteSendStream | ObjectSendStream[bytes]
 
 
 class Pump:
-    """A copy under way. ``failure`` is what it failed with; ``finished`` is set when it is over."""
+    """A copy under way. ``failure`` is what it failed with; ``finished`` is set when it is over.
+
+    ``copied`` counts what was handed over, in chunks.
+    """
 
     def __init__(self, run: Callable[[Pump], Coroutine[Any, Any, None]], name: str) -> None:
         self._run = run
         self._name = name
         self._task: Background | None = None
         self._at_end: list[Callable[[], object]] = []
+        self.copied = 0
         self.finished = asyncio.Event()
         self.failure: BaseException | None = None
 
@@ -71,6 +75,7 @@ def output_pump(source: FifoReceiveStream, sink: Sink) -> Pump:
         try:
             async for chunk in source:
                 await sink.send(chunk)
+                pump.copied += 1
         except Exception as error:
             pump.failed(error)
             await source.aclose()
@@ -94,6 +99,20 @@ def input_pump(source: Source, process: FifoSendStream) -> Pump:
             pump.failed(error)
 
     return Pump(run, name=f"input {process}")
+
+
+async def finished(pumps: Sequence[Pump], *, patience: float) -> bool:
+    """Wait until the copies are over, or none of them has handed anything over for ``patience`` seconds; tell
+    which."""
+    while not all(pump.finished.is_set() for pump in pumps):
+        before = [pump.copied for pump in pumps]
+        with anyio.move_on_after(patience):
+            for pump in pumps:
+                await pump.finished.wait()
+            return True
+        if before == [pump.copied for pump in pumps]:
+            return False
+    return True
 
 
 async def _delivered(process: FifoSendStream, chunk: bytes) -> bool:

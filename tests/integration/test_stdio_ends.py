@@ -12,7 +12,8 @@ import anyio
 import pytest
 from anyio.abc import ByteReceiveStream
 
-from containerd_aio import Process, StartFailedError, pipes
+from containerd_aio import NotFoundError, Process, StartFailedError, inherit, pipes
+from containerd_aio._process import ending
 from containerd_aio.stdio import stall
 from containerd_aio.stdio.receive import KEPT_BYTES
 from tests.integration.conftest import Shared
@@ -132,6 +133,36 @@ async def test_leaving_the_block_of_a_process_that_nobody_reads_takes_no_time(sh
     kept = await whole(process.stdout)
     assert kept.replace(b"y\n", b"") in (b"", b"y"), "what was written before it was killed"
     assert len(kept) <= KEPT_BYTES
+
+
+async def test_what_our_own_output_takes_only_after_the_delete_is_not_lost(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ``| less``. Delete is answered, and its process's output was bounded by that once."""
+    monkeypatch.setattr(ending, "LAST_OUTPUT_SECONDS", 0.05)
+    last = 100_000  # 575 KiB: the pipe, our FIFO and what is under way hold 640
+    reader, writer = os.pipe()
+    stdio = inherit(stdin=False, descriptors=(0, writer, writer))
+    async with (
+        await shared.host.exec("paged", ["seq", str(last)], stdio=stdio) as process,
+        anyio.create_task_group() as group,
+    ):
+        await process.start()
+        await ended(process)
+        group.start_soon(process.delete)
+        with anyio.fail_after(60), pytest.raises(NotFoundError):
+            while True:
+                await process.status()
+        await shared.host.run(["true"])
+        shown = b""
+        with anyio.fail_after(60):
+            while not shown.endswith(b"\n%d\n" % last):
+                await anyio.wait_readable(reader)
+                shown += os.read(reader, 65536)
+    assert shown == b"".join(b"%d\n" % number for number in range(1, last + 1))
+    assert process.stdio.complete
+    os.close(reader)
+    os.close(writer)
 
 
 async def test_closing_a_stream_lets_the_process_end(shared: Shared, numbered: bytes) -> None:

@@ -11,7 +11,9 @@ from anyio.abc import ByteReceiveStream, ByteSendStream
 from anyio.lowlevel import checkpoint
 
 from containerd_aio.errors import UnavailableError
+from containerd_aio.stdio import opened as stdio_opened
 from containerd_aio.stdio import streams
+from containerd_aio.stdio.connect import ConnectedStdio
 from tests.stdio.shim import created, running
 
 
@@ -139,14 +141,62 @@ async def test_a_sink_that_fails_does_not_hold_up_the_process_and_the_error_come
 async def test_a_sink_that_is_stuck_bounds_the_drain_and_the_closing(fifo_dir: str) -> None:
     out = Sink()
     out.stuck = True
-    async with running(streams(None, out), fifo_dir) as (opened, shim):
+    stdio = ConnectedStdio(stdout=lambda _: out, patience=0.05)
+    async with running(stdio, fifo_dir) as (opened, shim):
         await shim.write(b"x")
         shim.end()
         with anyio.fail_after(5):
-            await opened.drain(0.05)
+            await opened.drain(60)
             assert not opened.complete
             await opened.aclose()
         assert opened.failure is None
+
+
+async def test_who_is_in_a_hurry_waits_less_for_a_sink_that_is_stuck(
+    fifo_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio_opened, "HURRY", 0.05)
+    out = Sink()
+    out.stuck = True
+    async with running(streams(None, out), fifo_dir) as (opened, shim):
+        await shim.write(b"x")
+        shim.end()
+        opened.hurry()
+        with anyio.fail_after(5):
+            await opened.drain(60)
+        assert not opened.complete
+
+
+async def test_a_sink_that_is_slow_gets_all_of_it_and_does_not_hold_up_the_shim(fifo_dir: str) -> None:
+    """As ``| less`` is: the shim would close the output 2 s after Delete, and what it had not written was lost."""
+    send, receive = anyio.create_memory_object_stream[bytes](0)
+    async with running(streams(None, send), fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        written = shim.fill()
+        group.start_soon(opened.drain, 60)
+        with anyio.fail_after(5):
+            await shim.write(bytes(100_000))
+        shim.end()
+        await anyio.wait_all_tasks_blocked()
+        got = 0
+        while got < written + 100_000:
+            got += len(await receive.receive())
+    assert opened.complete
+    send.close()
+    receive.close()
+
+
+async def test_a_drain_that_has_no_time_for_the_end_still_has_what_came_copied(fifo_dir: str) -> None:
+    send, receive = anyio.create_memory_object_stream[bytes](0)
+    async with running(streams(None, send), fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        written = shim.fill()
+        group.start_soon(opened.drain, 0)
+        await anyio.wait_all_tasks_blocked()
+        got = 0
+        while got < written:
+            got += len(await receive.receive())
+    assert not opened.complete, "somebody still holds it open"
+    send.close()
+    receive.close()
 
 
 async def test_a_source_that_fails_ends_the_input_and_the_error_comes_out_of_closing(fifo_dir: str) -> None:
