@@ -69,6 +69,11 @@ class Ends:
         if self.console is not None:
             self.console.leave()
 
+    @property
+    def nothing_to_show(self) -> bool:
+        """Whether there was output to be copied, and is no more."""
+        return bool(self.outputs) and all(pump.finished.is_set() for pump in self.outputs)
+
     def no_more_to_show(self) -> None:
         """The process's terminal is gone: what is typed now is for whoever comes after it."""
         if self.console is not None:
@@ -198,13 +203,13 @@ class OpenStdio:
         """
         if self._closed:
             return
+        if self._ends.console is not None and not self._ends.nothing_to_show:
+            self._ends.console.enter(redraw=self._redraw)  # before anything is shown
         self._begin_outputs()
         if self._ends.writer is not None:
             await self._ends.writer.reader_has_come()
-        if self._ends.console is not None:
-            if all(pump.finished.is_set() for pump in self._ends.outputs):
-                return  # it has come and gone: what is typed is for whoever comes next
-            self._ends.console.enter(redraw=self._redraw)
+        if self._closed or (self._ends.console is not None and self._ends.nothing_to_show):
+            return  # it has come and gone: what is typed is for whoever comes next
         if self._ends.input is not None:
             self._ends.input.start()
 

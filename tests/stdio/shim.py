@@ -49,17 +49,18 @@ class Shim:
                 written += os.write(self._outputs[stream][0], bytes(write))
         return written
 
-    async def read(self) -> bytes:
-        """Read stdin until it ends."""
+    async def read(self, size: int | None = None) -> bytes:
+        """Read stdin until it ends, or so many bytes of it."""
         assert self._stdin is not None
         received = b""
-        while True:
+        while size is None or len(received) < size:
             with suppress(BlockingIOError):
-                chunk = os.read(self._stdin, 65536)
+                chunk = os.read(self._stdin, 65536 if size is None else size - len(received))
                 received += chunk
                 if not chunk:
-                    return received
+                    break
             await anyio.lowlevel.checkpoint()
+        return received
 
     async def close_io(self) -> None:
         """The CloseIO call."""

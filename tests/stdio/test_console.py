@@ -35,6 +35,15 @@ def is_raw(descriptor: int) -> bool:
     return not termios.tcgetattr(descriptor)[3] & (termios.ICANON | termios.ECHO)
 
 
+async def shown(master: int, size: int) -> bytes:
+    """Read what the user sees: so many bytes."""
+    text = b""
+    while len(text) < size:
+        await anyio.wait_readable(master)
+        text += os.read(master, size - len(text))
+    return text
+
+
 async def test_it_is_raw_from_enter_to_leave(terminal: tuple[int, int]) -> None:
     before = termios.tcgetattr(terminal[1])
     console = Console(terminal[1], terminal[1])
@@ -120,19 +129,55 @@ async def test_the_terminal_of_this_process_is_connected_with_the_containers(
         assert is_raw(slave)
         os.write(master, b"\x03")  # Ctrl-C is the container's to see
         with anyio.fail_after(5):
+            assert await shim.read(1) == b"\x03"
             await shim.write(b"prompt\r\n")
-            await anyio.wait_readable(master)
-            assert os.read(master, 100) == b"prompt\r\n"
+            assert await shown(master, 8) == b"prompt\r\n"
             await anyio.wait_all_tasks_blocked()
             assert sizes == [(80, 24)]
-        opened.close_stdin()
-        await shim.close_io()
-        assert await shim.read() == b"\x03"
         shim.end()
         await opened.drain(5)
         assert opened.complete
         await opened.aclose()
         assert not is_raw(slave)
+
+
+async def test_it_is_raw_before_anything_is_shown(terminal: tuple[int, int], fifo_dir: str) -> None:
+    """The shim may open stdin some time later; what a program asks its terminal meanwhile must not be echoed."""
+    master, slave = terminal
+    stdio = inherit(terminal=True, descriptors=(slave, slave, slave))
+    async with created(stdio, fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        shim.stop_reading()
+        await shim.write(b"\x1b[6n")
+        group.start_soon(opened.started)
+        with anyio.fail_after(5):
+            assert await shown(master, 4) == b"\x1b[6n"
+        assert is_raw(slave)
+        group.cancel_scope.cancel()
+
+
+async def test_a_terminal_that_is_closed_while_it_starts_is_given_back(
+    terminal: tuple[int, int], fifo_dir: str
+) -> None:
+    stdio = inherit(terminal=True, descriptors=(terminal[1],) * 3)
+    async with created(stdio, fifo_dir) as (opened, shim):
+        shim.stop_reading()
+        async with anyio.create_task_group() as group:
+            group.start_soon(opened.started)
+            await anyio.wait_all_tasks_blocked()
+            await opened.aclose()
+        assert not is_raw(terminal[1])
+
+
+async def test_keys_alone_can_be_attached(terminal: tuple[int, int], fifo_dir: str) -> None:
+    master, slave = terminal
+    async with created(pipes(stdin=True, terminal=True), fifo_dir) as (first, shim):
+        asked = record(stdin=first.stdin_path, stdout=first.stdout_path, terminal=True)
+        again = await inherit(stdout=False, descriptors=(slave, slave, slave)).attach(asked)
+        await again.started()
+        os.write(master, b"k")
+        with anyio.fail_after(5):
+            assert await shim.read(1) == b"k"
+        await again.aclose(unlink=False)
 
 
 async def test_a_terminal_without_input_stays_as_it_is(terminal: tuple[int, int], fifo_dir: str) -> None:
