@@ -202,12 +202,14 @@ class Process:
         """End the process's input: our writer is closed, and the shim told to close its own.
 
         A terminal is hung up by that, and output that was under way is lost; there ``stdin.aclose()`` is better,
-        which types Ctrl-D.
+        which types Ctrl-D. Of an exec that is not started yet, ``start()`` does it.
 
         :raises NotFoundError: if the process was deleted
         """
         if not stdin:
             return
+        if self._calls.is_exec and self._stdio.close_stdin_early():
+            return  # the shim would take the call, and do nothing: it opens an exec's stdin when it starts it
         self._stdio.close_stdin()
         await self._calls.close_stdin()
 

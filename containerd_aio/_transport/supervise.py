@@ -86,7 +86,7 @@ class Background:
         try:
             await run()
         except asyncio.CancelledError as exc:
-            if self._closing or _cancelled_from_outside():
+            if self._closing or cancelled_from_outside():
                 raise
             error: BaseException = exc
         except Exception as exc:
@@ -97,8 +97,10 @@ class Background:
         crashed(error)
 
 
-def _cancelled_from_outside() -> bool:
+def cancelled_from_outside() -> bool:
     """Tell whether somebody has cancelled this task, as ``asyncio.run()`` does with all of them at its end.
+
+    Else a ``CancelledError`` is of something that it awaits.
 
     Of a task with task groups inside this cannot be told for certain: anyio 4.16 gives one cancellation too many
     back where groups in a child of a group are cancelled with it.

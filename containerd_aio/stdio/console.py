@@ -66,7 +66,12 @@ class Console:
     async def _follow(self, resize: Resize, *, redraw: bool) -> None:
         changed = asyncio.Event()
         loop = asyncio.get_running_loop()
-        stop = listen(signal.SIGWINCH, lambda: loop.call_soon_threadsafe(changed.set))
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed; this is called in the middle of anything
+                loop.call_soon_threadsafe(changed.set)
+
+        stop = listen(signal.SIGWINCH, wake)
         try:
             while True:
                 changed.clear()

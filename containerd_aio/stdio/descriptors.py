@@ -15,16 +15,22 @@ import fcntl
 import os
 import select
 import stat
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from anyio.lowlevel import checkpoint
 
+from containerd_aio._transport.completion import completed
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio.readiness import Readiness
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 _CHUNK: Final = 64 * 1024
 _PTMX: Final = os.makedev(5, 2)
@@ -112,7 +118,7 @@ class _OwnPort:
 
     def close(self) -> None:
         self._ready.stop()
-        os.close(self._descriptor)
+        self._descriptor = _closed(self._descriptor)
 
 
 class _SharedPort:
@@ -148,24 +154,31 @@ class _SharedPort:
     def close(self) -> None:
         self._ready.stop()
         self._epoll.close()
-        os.close(self._descriptor)
+        self._descriptor = _closed(self._descriptor)
 
 
 class _ThreadedPort:
-    """A descriptor whose calls may take a while, but end."""
+    """A descriptor whose calls may take a while, but end.
+
+    They are waited for also by who is cancelled: begun when the descriptor is closed, a call would hit whatever
+    file has its number then.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._limiter = anyio.CapacityLimiter(1)  # ours: not one of the threads that the program counts on
 
     async def read(self, size: int) -> bytes:
-        return await anyio.to_thread.run_sync(os.read, self._descriptor, size, limiter=self._limiter)
+        return await completed(partial(self._in_thread, os.read, size))
 
     async def write(self, data: memoryview) -> int:
-        return await anyio.to_thread.run_sync(os.write, self._descriptor, data, limiter=self._limiter)
+        return await completed(partial(self._in_thread, os.write, data))
+
+    async def _in_thread(self, call: Callable[[int, A], T], argument: A) -> T:
+        return await anyio.to_thread.run_sync(call, self._descriptor, argument, limiter=self._limiter)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        self._descriptor = _closed(self._descriptor)
 
 
 def _open(descriptor: int, access: int) -> _OwnPort | _SharedPort | _ThreadedPort:
@@ -187,6 +200,13 @@ def _open(descriptor: int, access: int) -> _OwnPort | _SharedPort | _ThreadedPor
     # ready while its output is stopped, so a few more only wait until the window has drawn some.
     sure = 256 if os.isatty(descriptor) else select.PIPE_BUF
     return _SharedPort(descriptor, write=write, sure=sure)
+
+
+def _closed(descriptor: int) -> int:
+    """Close it, unless that was done, and return what is no descriptor."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
 
 
 def _check_access(descriptor: int, access: int) -> None:

@@ -208,15 +208,16 @@ class OpenStdio:
         self._begin_outputs()
         if self._ends.writer is not None:
             await self._ends.writer.reader_has_come()
-        if self._closed or (self._ends.console is not None and self._ends.nothing_to_show):
-            return  # it has come and gone: what is typed is for whoever comes next
-        if self._ends.input is not None:
-            self._ends.input.start()
+        self._begin_input()
 
     def close_stdin(self) -> None:
         """Close our end of stdin and tell nobody; for a ``close_io()`` that sends the call itself."""
         if self._ends.writer is not None:
             self._ends.writer.detach()
+
+    def close_stdin_early(self) -> bool:
+        """Have ``started()`` close stdin, and tell; ``False`` if it has begun before, or there is no stdin here."""
+        return self._ends.writer is not None and self._ends.writer.close_early()
 
     def deleting(self) -> None:
         """Delete is sent next: from here on the time counts that the shim gives its outputs."""
@@ -272,6 +273,13 @@ class OpenStdio:
             reader.writer_has_come()
         for pump in self._ends.outputs:
             pump.start()
+
+    def _begin_input(self) -> None:
+        if self._ends.input is None or self._closed:
+            return
+        if self._ends.console is not None and self._ends.nothing_to_show:
+            return  # it has come and gone: what is typed is for whoever comes next
+        self._ends.input.start()
 
     def _cut(self) -> None:
         whole = [reader.cut() for reader in self._ends.readers]

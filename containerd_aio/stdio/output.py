@@ -12,6 +12,7 @@ from typing import Final
 
 import anyio
 from anyio.abc import ByteReceiveStream, ObjectReceiveStream
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import Chunk
@@ -28,13 +29,24 @@ class OutputStream(ObjectReceiveStream[Chunk]):
         self._streams = streams
         self._open = dict(streams)
         self._taken: deque[Chunk] = deque()
+        self._closed = False
 
     async def receive(self) -> Chunk:
         """Return the next chunk of either output, at least a byte; waits until the process has written.
 
         :raises anyio.EndOfStream: when both outputs have ended
         :raises anyio.ClosedResourceError: if one of them was closed
+        :raises anyio.BusyResourceError: if another task is receiving from one of them
         """
+        while not (chunk := await self.receive_or_end()).data:
+            pass
+        return chunk
+
+    async def receive_or_end(self) -> Chunk:
+        """As ``receive()``, and tell the end of each output by a chunk of it without data."""
+        if self._closed:
+            raise anyio.ClosedResourceError
+        await checkpoint_if_cancelled()
         while not self._taken:
             match list(self._open.items()):
                 case []:
@@ -47,6 +59,8 @@ class OutputStream(ObjectReceiveStream[Chunk]):
 
     async def aclose(self) -> None:
         """Close both outputs. What the process still writes is dropped."""
+        self._closed = True
+        self._taken.clear()
         for stream in self._streams.values():
             await stream.aclose()
 
@@ -58,7 +72,7 @@ class OutputStream(ObjectReceiveStream[Chunk]):
             async def take(name: OutputName, stream: ByteReceiveStream) -> None:
                 try:
                     await self._take(name, stream)
-                except (anyio.ClosedResourceError, anyio.BusyResourceError) as error:
+                except Exception as error:
                     failures.append(error)
                 group.cancel_scope.cancel()
 
@@ -72,12 +86,13 @@ class OutputStream(ObjectReceiveStream[Chunk]):
             self._taken.append(Chunk(name, await stream.receive()))
         except anyio.EndOfStream:
             del self._open[name]
+            self._taken.append(Chunk(name, b""))
 
 
 class LineStream(ObjectReceiveStream[Chunk]):
     """What a process writes, line by line: an async iterator of `Chunk`, made by ``process.lines()``."""
 
-    def __init__(self, chunks: ObjectReceiveStream[Chunk], *, max_line: int = MAX_LINE) -> None:
+    def __init__(self, chunks: OutputStream, *, max_line: int = MAX_LINE) -> None:
         self._chunks = chunks
         self.max_line = max_line
         self._rests: dict[OutputName, bytes] = {}
@@ -101,26 +116,37 @@ class LineStream(ObjectReceiveStream[Chunk]):
         """Return the next line of either output, with the ``\\n`` that ends it; waits until there is one.
 
         A line of more than ``max_line`` bytes comes in pieces, of which only the last ends with ``\\n``; so may
-        the very last line of an output end without one.
+        the very last line of an output end without one, which comes when that output has ended.
 
         :raises anyio.EndOfStream: when both outputs have ended
         :raises anyio.ClosedResourceError: if one of them was closed
+        :raises anyio.BusyResourceError: if another task is receiving from one of them
         """
+        await checkpoint_if_cancelled()
         while not self._lines:
             try:
-                chunk = await self._chunks.receive()
-            except anyio.EndOfStream:
-                self._lines.extend(Chunk(name, rest) for name, rest in self._rests.items() if rest)
-                self._rests.clear()
+                chunk = await self._chunks.receive_or_end()
+            except anyio.EndOfStream:  # the ends of the outputs may have gone to who received chunks
+                for name in list(self._rests):
+                    self._end(name)
                 if not self._lines:
                     raise
             else:
-                self._lines.extend(self._split(chunk))
+                if chunk.data:
+                    self._lines.extend(self._split(chunk))
+                else:
+                    self._end(chunk.stream)
         return self._lines.popleft()
 
     async def aclose(self) -> None:
         """Close both outputs. What the process still writes is dropped."""
+        self._lines.clear()
+        self._rests.clear()
         await self._chunks.aclose()
+
+    def _end(self, name: OutputName) -> None:
+        if rest := self._rests.pop(name, b""):
+            self._lines.append(Chunk(name, rest))
 
     def _split(self, chunk: Chunk) -> Iterator[Chunk]:
         """Yield what is complete, and keep the rest for later: how the bytes came in chunks shows nowhere."""

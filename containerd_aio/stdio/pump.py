@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, ObjectReceiveStream, ObjectSendStream
 
-from containerd_aio._transport.supervise import Background
+from containerd_aio._transport.supervise import Background, cancelled_from_outside
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream
 
@@ -76,8 +76,8 @@ def output_pump(source: FifoReceiveStream, sink: Sink) -> Pump:
             async for chunk in source:
                 await sink.send(chunk)
                 pump.copied += 1
-        except Exception as error:
-            pump.failed(error)
+        except BaseException as error:
+            pump.failed(_fault(error))
             await source.aclose()
 
     return Pump(run, name=f"output {source}")
@@ -91,8 +91,8 @@ def input_pump(source: Source, process: FifoSendStream) -> Pump:
             async for chunk in source:
                 if not await _delivered(process, chunk):
                     break
-        except Exception as error:
-            pump.failed(error)
+        except BaseException as error:
+            pump.failed(_fault(error))
         try:
             await process.aclose()
         except Exception as error:
@@ -113,6 +113,17 @@ async def finished(pumps: Sequence[Pump], *, patience: float) -> bool:
         if before == [pump.copied for pump in pumps]:
             return False
     return True
+
+
+def _fault(error: BaseException) -> Exception:
+    """Return what a stream of the user's has failed with, and raise what is no fault of its."""
+    if isinstance(error, Exception):
+        return error
+    if not isinstance(error, asyncio.CancelledError) or cancelled_from_outside():
+        raise error
+    failure = RuntimeError("the stream that is copied from or to was cancelled, and not by its user")
+    failure.__cause__ = error
+    return failure
 
 
 async def _delivered(process: FifoSendStream, chunk: bytes) -> bool:

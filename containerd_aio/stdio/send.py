@@ -72,10 +72,11 @@ class FifoSendStream(ByteSendStream):
             while rest:
                 if self._closed:
                     raise anyio.ClosedResourceError
-                rest = rest[self._write(rest) :]
+                if written := self._write(rest):
+                    self._last = bytes(rest[written - 1 : written])
+                rest = rest[written:]
                 if rest:  # the FIFO is full
                     await self._room()
-            self._last = bytes(memoryview(item).cast("B")[-1:]) or self._last
 
     async def aclose(self) -> None:
         """Close the input: the process finds its end when it has read what was sent.
@@ -128,6 +129,14 @@ class FifoSendStream(ByteSendStream):
         """The process has ended before this was opened: nobody will come, and ``send()`` tells so."""
         self._live = True
         self._drop_stand_in()
+
+    def close_early(self) -> bool:
+        """Close the stream once the shim has come; ``False`` if it has, or this is closed for good."""
+        if self._live or self._descriptor is None:
+            return False
+        self._closed = True
+        self._writable.stop()
+        return True
 
     def detach(self) -> None:
         """Close our end, and do not tell containerd: the process's input stays as it is."""

@@ -70,6 +70,27 @@ async def test_close_io_ends_the_input_as_well(shared: Shared) -> None:
             await process.stdin.send(b"more")
 
 
+@pytest.mark.parametrize("kind", ["task", "exec"])
+async def test_close_io_before_the_start_is_the_end_of_what_was_sent(shared: Shared, kind: str) -> None:
+    """Of an exec the shim would take it, and do nothing: it has opened no stdin yet."""
+    stdio = pipes(stdin=True)
+    async with await shared.client.new_container("cat", image=shared.image, args=["cat"]) as container:
+        made = (
+            await container.new_task(stdio=stdio)
+            if kind == "task"
+            else await shared.host.exec("cat", ["cat"], stdio=stdio)
+        )
+        async with made as process:
+            assert process.stdin is not None
+            await process.stdin.send(b"all there is")
+            await process.close_io()
+            with pytest.raises(anyio.ClosedResourceError):
+                await process.stdin.send(b"more")
+            await process.start()
+            assert await code(process) == 0
+            assert await whole(process.stdout) == b"all there is"
+
+
 async def test_a_process_that_does_not_read_holds_the_sender_who_can_be_cancelled(shared: Shared) -> None:
     async with await shared.host.exec(
         "deaf", ["sh", "-c", "read line; wc -c"], stdio=pipes(stdin=True)

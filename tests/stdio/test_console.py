@@ -322,6 +322,41 @@ asyncio.run(main())
 """
 
 
+LOOP_IS_CLOSED = """
+import asyncio, signal
+from containerd_aio.stdio.console import Console
+
+async def main():
+    async def resize(width, height):
+        resized.set()
+
+    resized = asyncio.Event()
+    console = Console(0, 0)
+    console.on_resize(resize)
+    console.enter()
+    await resized.wait()
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+signal.raise_signal(signal.SIGWINCH)
+print("goes on", flush=True)
+"""
+
+
+def test_a_window_that_changes_when_the_event_loop_is_closed_disturbs_nobody(
+    terminal: tuple[int, int],
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOOP_IS_CLOSED],
+        stdin=terminal[1],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert ended.stdout == b"goes on\n", ended.stderr
+
+
 def test_a_program_that_ends_without_closing_gives_the_terminal_back(
     terminal: tuple[int, int], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from containerd_aio.errors import InvalidArgumentError
@@ -169,6 +171,36 @@ async def test_a_file_is_read_from_where_the_shell_stands_and_moves_it(tmp_path:
     assert os.lseek(shell, 0, os.SEEK_CUR) == 11
     source.close()
     os.close(shell)
+
+
+async def test_who_is_cancelled_leaves_no_call_behind_that_would_hit_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is another file's once the descriptor is closed."""
+    begun, go = threading.Event(), threading.Event()
+    write, written = os.write, list[int]()
+
+    def slow_disk(descriptor: int, data: memoryview) -> int:
+        begun.set()
+        assert go.wait(10)
+        written.append(write(descriptor, data))
+        return written[-1]
+
+    file = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    sink = DescriptorSink(file)
+    monkeypatch.setattr("containerd_aio.stdio.descriptors.os.write", slow_disk)
+    sending = asyncio.ensure_future(sink.send(b"all of it"))
+    await anyio.to_thread.run_sync(begun.wait)
+    sending.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert not sending.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert written == [9]
+    sink.close()
+    sink.close()
+    os.close(file)
 
 
 async def test_dev_null_takes_everything_and_gives_nothing() -> None:

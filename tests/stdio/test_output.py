@@ -11,14 +11,13 @@ from typing import Any
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
-from anyio.abc import ObjectReceiveStream
 from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio import LineStream
-from containerd_aio.stdio.output import output_of
+from containerd_aio.stdio.output import OutputStream, output_of
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.types import Chunk
 from tests.interrupt import cancelled_by_scope, cancelled_by_task
@@ -58,20 +57,18 @@ async def two_outputs(directory: Path) -> AsyncGenerator[Outputs]:
             reader.abandon()
 
 
-class Chunks(ObjectReceiveStream[Chunk]):
+class Chunks(OutputStream):
     """Chunks that are there."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
+        super().__init__({})
         self._chunks = list(chunks)
 
-    async def receive(self) -> Chunk:
+    async def receive_or_end(self) -> Chunk:
         await checkpoint()
         if not self._chunks:
             raise anyio.EndOfStream
         return self._chunks.pop(0)
-
-    async def aclose(self) -> None:
-        self._chunks.clear()
 
 
 async def test_a_chunk_tells_which_output_it_is_of(tmp_path: Path) -> None:
@@ -148,6 +145,57 @@ async def test_an_output_that_was_closed_is_an_error_and_no_group_of_errors(tmp_
         await outputs.readers["stdout"].aclose()
         with pytest.raises(anyio.ClosedResourceError):
             await outputs.both.receive()
+
+
+async def test_the_last_line_of_an_output_comes_when_that_output_ends(tmp_path: Path) -> None:
+    async with two_outputs(tmp_path) as outputs:
+        lines = LineStream(outputs.both)
+        outputs.write("stdout", b"unfinished")
+        outputs.end("stdout")
+        with anyio.fail_after(5):
+            assert await lines.receive() == Chunk("stdout", b"unfinished")
+        outputs.write("stderr", b"later")
+        outputs.end("stderr")
+        assert [line async for line in lines] == [Chunk("stderr", b"later")]
+        with pytest.raises(anyio.EndOfStream):
+            await lines.receive()
+
+
+async def test_an_end_that_chunks_have_passed_over_still_ends_the_last_line(tmp_path: Path) -> None:
+    async with two_outputs(tmp_path) as outputs:
+        lines = LineStream(outputs.both)
+        outputs.write("stdout", b"one\nunfinished")
+        assert await lines.receive() == Chunk("stdout", b"one\n")
+        outputs.end("stdout")
+        outputs.write("stderr", b"oh")
+        assert await outputs.both.receive() == Chunk("stderr", b"oh")
+        outputs.end("stderr")
+        with pytest.raises(anyio.EndOfStream):
+            await outputs.both.receive()
+        assert [line async for line in lines] == [Chunk("stdout", b"unfinished")]
+
+
+async def test_closed_it_gives_nothing_more(tmp_path: Path) -> None:
+    async with two_outputs(tmp_path) as outputs:
+        lines = LineStream(outputs.both)
+        outputs.write("stdout", b"one\ntwo\nthree")
+        assert await lines.receive() == Chunk("stdout", b"one\n")
+        await lines.aclose()
+        for stream in (lines, outputs.both):
+            with pytest.raises(anyio.ClosedResourceError):
+                await stream.receive()
+
+
+async def test_lines_that_are_there_already_can_be_cancelled_between(tmp_path: Path) -> None:
+    async with two_outputs(tmp_path) as outputs:
+        lines = LineStream(outputs.both)
+        outputs.write("stdout", b"one\ntwo\n")
+        assert await lines.receive() == Chunk("stdout", b"one\n")
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await lines.receive()
+        assert scope.cancelled_caught
+        assert await lines.receive() == Chunk("stdout", b"two\n")
 
 
 async def test_closing_it_closes_both(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 
@@ -136,6 +137,24 @@ async def test_a_sink_that_fails_does_not_hold_up_the_process_and_the_error_come
         with pytest.raises(ValueError, match="the user's"):
             await opened.aclose()
         assert os.listdir(fifo_dir) == []
+
+
+async def test_a_sink_whose_own_work_was_cancelled_is_one_that_failed(fifo_dir: str) -> None:
+    """It raises CancelledError, though nobody has cancelled the copying."""
+
+    class Cancelled(Sink):
+        async def send(self, item: bytes) -> None:
+            raise asyncio.CancelledError("its own")
+
+    async with running(streams(None, Cancelled()), fifo_dir) as (opened, shim):
+        with anyio.fail_after(10):
+            await shim.write(bytes(4 * 1024 * 1024))
+        shim.end()
+        await opened.drain(5)
+        assert not opened.complete
+        assert opened.failure is not None
+        with pytest.raises(RuntimeError, match="cancelled"):
+            await opened.aclose()
 
 
 async def test_a_sink_that_is_stuck_bounds_the_drain_and_the_closing(fifo_dir: str) -> None:

@@ -382,6 +382,39 @@ async def test_the_end_that_does_not_fit_waits_for_room_and_can_be_tried_again(
             assert (await everything(shim)).endswith(b"\n\4")
 
 
+async def test_the_end_after_a_line_that_was_cut_short_ends_the_line_first(
+    tmp_path: Path, reader: list[int]
+) -> None:
+    async with an_input(tmp_path, terminal=True) as stream:
+        shim = shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        with anyio.move_on_after(0.02) as scope:
+            await stream.send(b"x" * 2_000_000 + b"\n")
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream.aclose)
+            assert (await everything(shim)).endswith(b"x\4\4")
+
+
+async def test_an_early_close_is_done_once_the_shim_has_come(tmp_path: Path, reader: list[int]) -> None:
+    told: list[bool] = []
+
+    async def close_io() -> None:
+        told.append(True)
+
+    async with an_input(tmp_path) as stream:
+        stream.on_closed(close_io)
+        await stream.send(b"early")
+        assert stream.close_early()
+        with pytest.raises(anyio.ClosedResourceError):
+            await stream.send(b"more")
+        shim = shim_opens(tmp_path, reader)
+        await stream.reader_has_come()
+        assert await everything(shim) == b"early"
+        assert told == [True]
+        assert not stream.close_early()
+
+
 async def test_the_end_is_typed_for_nobody_where_nobody_reads(tmp_path: Path, reader: list[int]) -> None:
     async with an_input(tmp_path, terminal=True) as stream:
         os.close(shim_opens(tmp_path, reader))
