@@ -19,8 +19,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.stdio.console import Console, terminal_size
 from containerd_aio.stdio.detach import DetachableSource
+from containerd_aio.stdio.ends import Ends, StdioPaths
 from containerd_aio.stdio.fifo import DEFAULT_FIFO_DIR, FifoDirectory, remove_fifos, reported_fifo
-from containerd_aio.stdio.opened import PATIENCE, Ends, OpenStdio, StdioPaths
+from containerd_aio.stdio.opened import PATIENCE, OpenStdio
 from containerd_aio.stdio.pump import Sink, Source, input_pump, output_pump
 from containerd_aio.stdio.receive import FifoReceiveStream
 from containerd_aio.stdio.send import FifoSendStream

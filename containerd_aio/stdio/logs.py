@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from containerd_aio.errors import InvalidArgumentError
+from containerd_aio.stdio.ends import Ends, StdioPaths
 from containerd_aio.stdio.fifo import DEFAULT_FIFO_DIR
-from containerd_aio.stdio.opened import Ends, OpenStdio, StdioPaths
+from containerd_aio.stdio.opened import OpenStdio
 from containerd_aio.stdio.stdio import Stdio
 from containerd_aio.types.process import ProcessRecord
 
