@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import Final
 
 from containerd_aio.errors import ContainerdError, UnknownError
@@ -13,6 +14,7 @@ _PATH: Final = re.compile(r"(?:log file: |path= )(/\S+?\.log)")
 _LINE: Final = re.compile(r"(?:\([0-9.]+\) )?(?: *\d+: )?Error \([^)]*\): (.*)")
 _TAIL: Final = 256 * 1024
 _LINES: Final = 4
+_LENGTH: Final = 300
 # What CRIU 4 says in each log, also where all goes well.
 _HARMLESS: Final = ("rlimit: Can't setup",)
 
@@ -27,14 +29,27 @@ def criu_reasons(message: str) -> list[str]:
     if found is None:
         return []
     try:
-        with open(found[1], "rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL))
-            text = log.read(_TAIL).decode(errors="replace")
+        text = _end_of(found[1])
     except OSError:
         return []
     lines = (match[1] for line in text.splitlines() if (match := _LINE.match(line.strip())))
-    wanted = dict.fromkeys(line for line in lines if not line.startswith(_HARMLESS))
+    wanted = dict.fromkeys(_shown(line) for line in lines if not line.startswith(_HARMLESS))
     return list(wanted)[:_LINES]
+
+
+def _end_of(path: str) -> str:
+    # The path comes out of a text: it need not be a log's, and a FIFO would not open.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as log:
+        status = os.fstat(log.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        log.seek(max(0, status.st_size - _TAIL))
+        return log.read(_TAIL).decode(errors="replace")
+
+
+def _shown(line: str) -> str:
+    # It names files of the container, which may be called anything.
+    return "".join(character if character.isprintable() else "?" for character in line[:_LENGTH])
 
 
 def criu_says(error: ContainerdError, *, local: bool) -> str:

@@ -247,7 +247,8 @@ class Task(Process):
         are not in it.
 
         If it fails or is cancelled, there is no image, and the task is as it was: with ``exit`` it is killed when the
-        image is there. A cancelled one is given 15 s to come to its end; a task that has ended by then has its image.
+        image is there. A cancelled one is given 15 s to come to its end; a task that has ended by then has its image,
+        whose name is logged. If this process is killed meanwhile, the task stays frozen until ``resume()``.
 
         :raises FailedPreconditionError: if the task neither runs nor is paused; if its container has no image or no
             snapshot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
     log = tmp_path / "restore.log"
     log.write_text("Error (a): early\n" + "noise\n" * 100_000 + "Error (a): late\n")
     assert criu_reasons(f"log file: {log}") == ["late"]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.log")
+    (tmp_path / "directory.log").mkdir()
+    for name in ("fifo.log", "directory.log"):
+        assert criu_reasons(f"log file: {tmp_path / name}") == []
+
+
+def test_names_of_files_in_it_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "restore.log"
+    log.write_text(f"Error (a): Can't open \x1b[31m{'x' * 1000}\n")
+    [line] = criu_reasons(f"log file: {log}")
+    assert line.startswith("Can't open ?[31mxx")
+    assert len(line) == 300
 
 
 def test_they_are_told_where_the_log_is_on_this_host(log: Path) -> None:

@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass, replace
 
 from containerd_aio._checkpoint.reading import had_terminal, read_checkpoint, read_spec
+from containerd_aio._images.platforms import host_platform, normalize
 from containerd_aio._session import Session
 from containerd_aio._transport.runc import runc_options
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.image import Image
-from containerd_aio.types import AnyValue, Descriptor, RuncOptions
+from containerd_aio.types import AnyValue, Descriptor, Platform, RuncOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ async def origin_of(
 
     ``terminal`` says whether the container's spec has one: so had the task that wrote the directory.
 
-    :raises InvalidArgumentError: if the image is no checkpoint, or has no memory
+    :raises InvalidArgumentError: if the image is no checkpoint, or has no memory, or that of another processor
     :raises NotFoundError: if a part of it is not in the content store
     """
     if checkpoint is None:
@@ -82,8 +83,19 @@ async def _of_image(session: Session, image: Image) -> Origin:
         raise InvalidArgumentError(
             f"{about} is a checkpoint without memory: start its container from the beginning"
         )
+    _check_platform(checkpoint.memory, host_platform(), about)
     await content.info(checkpoint.memory.digest)  # containerd would say that it is gone, but without a class
     terminal = None
     if checkpoint.config is not None:
         terminal = had_terminal(await read_spec(content, checkpoint.config, about=about))
     return Origin(checkpoint.memory, None, terminal)
+
+
+def _check_platform(memory: Descriptor, host: Platform, about: str) -> None:
+    """Refuse the memory of another kind of processor: CRIU would, in worse words."""
+    made = memory.platform and normalize(memory.platform)
+    if made and (made.os, made.architecture) != (host.os, host.architecture):
+        raise InvalidArgumentError(
+            f"the memory in {about} is one of {made.os}/{made.architecture}; here it would have to be one of"
+            f" {host.os}/{host.architecture}"
+        )

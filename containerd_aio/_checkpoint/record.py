@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from containerd_aio.services.images import Images
 
 _LABELS: Final = {CHECKPOINT_LABEL: "true"}
+
+_log: Final = logging.getLogger("containerd_aio")
 
 
 class CheckpointRecord:
@@ -65,12 +68,15 @@ class CheckpointRecord:
 
     def own_up(self, error: BaseException) -> None:
         """Tell with the error what has become of the task by ``exit``, where it is not as it was."""
-        if self._needed and self._stored is None:
-            error.add_note(f"task '{self._container_id}' has ended, and there is no checkpoint of it")
-        elif self._needed and self._stored is not None:
-            error.add_note(
-                f"task '{self._container_id}' may have ended, so its checkpoint stays: image '{self._stored.name}'"
-            )
+        if not self._needed:
+            return
+        if self._stored is None:
+            told = f"task '{self._container_id}' has ended, and there is no checkpoint of it"
+        else:
+            told = f"task '{self._container_id}' may have ended, so its checkpoint stays: image '{self._stored.name}'"
+        error.add_note(told)
+        if not isinstance(error, Exception):  # nobody looks at the notes of a cancellation
+            _log.warning("%s", told)
 
     async def undo(self) -> None:
         """Remove the record, unless nothing else is left of the task."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from containerd_aio._checkpoint.index import Checkpoint
 from containerd_aio._checkpoint.reading import base_image, read_checkpoint, read_spec, read_value
@@ -21,7 +21,11 @@ from containerd_aio.image import Image
 from containerd_aio.spec import Spec, beyond_default
 from containerd_aio.types import AnyValue, Descriptor, ImageInfo
 
+if TYPE_CHECKING:
+    from containerd_aio.services.content import Content
+
 _SHOWN: Final = 20
+_LENGTH: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +61,17 @@ async def restorable(
     content = session.services.content
     checkpoint = await read_checkpoint(content, image.target, about=about)
     excess: list[str] = []
-    theirs: Spec | None = None
     if spec is None and checkpoint.config is not None:
         theirs = await read_spec(content, checkpoint.config, about=about)
         excess += beyond_default(theirs)
-    options: AnyValue | None = None
+        spec = _with_own_cgroup(theirs, container_id, session.namespace, trusted=trusted)
     name = checkpoint.runtime if runtime else None
+    options: AnyValue | None = None
     if name is not None:
-        if checkpoint.runtime_options is not None:
-            options = await read_value(
-                content, checkpoint.runtime_options, about=f"the runtime's options in {about}"
-            )
+        options = await _options(content, checkpoint, about)
         excess += _of_runtime(name, options, await defaults_of(session.services, session.namespace))
     if excess and not trusted:
         raise _refused(about, excess)
-    if theirs is not None:
-        spec = _with_own_cgroup(theirs, container_id, session.namespace, trusted=trusted)
     layer = checkpoint.layer if rw else None
     return Restorable(
         image=await _image_below(session, image, checkpoint, layer),
@@ -84,17 +83,30 @@ async def restorable(
     )
 
 
+async def _options(content: Content, checkpoint: Checkpoint, about: str) -> AnyValue | None:
+    part = checkpoint.runtime_options
+    return (
+        None if part is None else await read_value(content, part, about=f"the runtime's options in {about}")
+    )
+
+
 def _refused(about: str, excess: Sequence[str]) -> InvalidArgumentError:
-    shown = ", ".join(excess[:_SHOWN]) + (f" and {len(excess) - _SHOWN} more" if len(excess) > _SHOWN else "")
+    shown = ", ".join(map(_printable, excess[:_SHOWN]))
+    if len(excess) > _SHOWN:
+        shown += f" and {len(excess) - _SHOWN} more"
     return InvalidArgumentError(
         f"{about} wants what a container does not have by default: {shown}. Give spec= or runtime=False, or"
         " trusted=True where you trust who made it"
     )
 
 
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:_LENGTH])
+
+
 def _of_runtime(name: str, options: AnyValue | None, defaults: Defaults) -> list[str]:
     # A runtime's name may be the path of any binary.
-    strange = [] if name in (defaults.runtime, Defaults().runtime) else [f"runtime {name[:200]!r}"]
+    strange = [] if name in (defaults.runtime, Defaults().runtime) else [f"runtime {name!r}"]
     return strange if options is None else [*strange, *beyond_default_options(options)]
 
 

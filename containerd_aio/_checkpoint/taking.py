@@ -76,8 +76,8 @@ async def take_checkpoint(
             async with nullcontext() if task is None else task.paused():
                 await taking.take(info, base, task, lease.id)
     except BaseException as error:
-        await cleaned_up(record.undo, error, f"image '{record.name}' could not be removed")
         record.own_up(error)
+        await cleaned_up(record.undo, error, f"image '{record.name}' could not be removed")
         raise
     return Image(session, record.stored())
 
@@ -110,6 +110,8 @@ class _Taking:
         """Write the parts, the index and the record."""
         checkpoint = await self._without_memory(info, base)
         if task is None or not self._parts.memory:
+            if task is not None:
+                await check_frozen(info.id, task)
             await completed(partial(self._finish, info, checkpoint))
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from containerd_aio import (
     Task,
     pipes,
 )
+from containerd_aio._checkpoint.index import MEMORY
 from containerd_aio._checkpoint.origin import Origin
 from containerd_aio._checkpoint.reading import read_checkpoint
 from containerd_aio._checkpoint.storing import write_index
+from containerd_aio._images.media_types import OCI_INDEX
+from containerd_aio._images.platforms import host_platform
 from containerd_aio._transport.runc import runc_options
 from containerd_aio.events import TaskCreate, TaskStart
 from containerd_aio.testing import FAKE_IMAGE, FakeContainerd
-from containerd_aio.types import ImageInfo
+from containerd_aio.types import Descriptor, ImageInfo, Platform
 
 EXIT = CheckpointOptions(exit=True)
 
@@ -84,6 +88,21 @@ async def test_a_memory_that_is_gone_is_told(client: Client, container: Containe
     await client.content.delete(memory.digest)
     with pytest.raises(NotFoundError, match=memory.digest):
         await container.new_task(checkpoint=checkpoint)
+
+
+async def test_a_memory_of_another_processor_is_refused(
+    client: Client, container: Container, checkpoint: Image
+) -> None:
+    other = Platform("linux", "s390x" if host_platform().architecture != "s390x" else "amd64")
+    index = json.loads(await client.content.read_all(checkpoint.target.digest))
+    for part in index["manifests"]:
+        if part["mediaType"] == MEMORY:
+            part["platform"] = {"os": other.os, "architecture": other.architecture}
+    document = json.dumps(index).encode()
+    digest = await client.content.write_blob("foreign", document)
+    await client.images.create(ImageInfo("foreign", Descriptor(OCI_INDEX, digest, len(document))))
+    with pytest.raises(InvalidArgumentError, match=f"is one of linux/{other.architecture}"):
+        await container.new_task(checkpoint=await client.image("foreign"))
 
 
 async def test_a_directory_is_an_option_of_the_runtime(

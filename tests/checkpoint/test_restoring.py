@@ -157,6 +157,19 @@ async def test_all_that_is_too_much_is_listed_up_to_a_bound(client: Client, chec
         await client.restore("again", other)
 
 
+async def test_what_is_listed_is_short_and_does_nothing_to_a_terminal(
+    client: Client, checkpoint: Image
+) -> None:
+    document: dict[str, object] = {**spec.default_spec("web", "default")}
+    document["annotations"] = {"\x1b[31m" + "a" * 1000: ""}
+    other = await changed(client, checkpoint, config=await config_of(client, document))
+    with pytest.raises(InvalidArgumentError) as caught:
+        await client.restore("again", other)
+    assert "annotation ?[31maaa" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize("document", [[], "text", None, 3])
 async def test_a_spec_that_is_none_is_refused(client: Client, checkpoint: Image, document: object) -> None:
     other = await changed(client, checkpoint, config=await config_of(client, document))

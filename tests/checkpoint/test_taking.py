@@ -306,7 +306,11 @@ class Bounds:
 
 
 async def test_what_criu_has_ended_is_stored_however_late_criu_was(
-    fake: FakeContainerd, client: Client, task: Task, monkeypatch: pytest.MonkeyPatch
+    fake: FakeContainerd,
+    client: Client,
+    task: Task,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Cancelled, and the time that CRIU is given is over just when it is done."""
     monkeypatch.setattr(completion, "CLEANUP_SECONDS", Bounds())
@@ -325,6 +329,7 @@ async def test_what_criu_has_ended_is_stored_however_late_criu_was(
     assert scope.cancelled_caught
     assert (await task.status()).state is ProcessState.STOPPED
     assert await left_of_checkpoints(client) == ["image late"]
+    assert "its checkpoint stays: image 'late'" in caplog.text
 
 
 async def test_somebody_who_resumes_the_task_meanwhile_is_noticed(
@@ -342,6 +347,22 @@ async def test_somebody_who_resumes_the_task_meanwhile_is_noticed(
             await task.resume()
     assert await left_of_checkpoints(client) == []
     assert (await task.status()).state is ProcessState.RUNNING
+
+
+async def test_somebody_who_resumes_it_while_its_files_are_taken_is_noticed(
+    fake: FakeContainerd, client: Client, container: Container, task: Task
+) -> None:
+    async with anyio.create_task_group() as group:
+        with fake.hold("Diff/Diff"):
+
+            async def take() -> None:
+                with pytest.raises(FailedPreconditionError, match="somebody resumed task 'web'"):
+                    await container.checkpoint("files", task=False)
+
+            group.start_soon(take)
+            await fake.called("Diff/Diff")
+            await task.resume()
+    assert await left_of_checkpoints(client) == []
 
 
 async def test_criu_that_fails_is_told_with_the_way_out(fake: FakeContainerd, task: Task) -> None:
