@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,16 @@ def eager_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_task_factory(asyncio.eager_task_factory)
     return loop
+
+
+@pytest.fixture
+async def without_debug(anyio_backend: object) -> AsyncIterator[None]:
+    """Debug mode keeps the stack of all that is scheduled: where much is, that would be most of the time."""
+    loop = asyncio.get_running_loop()
+    debug = loop.get_debug()
+    loop.set_debug(False)
+    yield
+    loop.set_debug(debug)
 
 
 @pytest.fixture(scope="session")

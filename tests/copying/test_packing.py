@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -154,7 +155,7 @@ def test_a_filesystem_of_the_kernel_s_own_counts_as_empty_unless_it_is_asked_for
 
 
 def test_a_tree_may_be_deeper_than_there_are_descriptors(tmp_path: Path) -> None:
-    depth = 700
+    depth = 300
     place = os.open(tmp_path, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=place)
@@ -177,8 +178,7 @@ def test_a_tree_may_be_deeper_than_there_are_descriptors(tmp_path: Path) -> None
 
 def remove_deep(top: Path) -> None:
     """shutil.rmtree() is not up to it on Python 3.11."""
-    os.chdir(top)
-    try:
+    with contextlib.chdir(top):
         names = 0
         while os.path.isdir("d"):
             os.chdir("d")
@@ -186,8 +186,6 @@ def remove_deep(top: Path) -> None:
         for _ in range(names):
             os.chdir("..")
             os.rmdir("d")
-    finally:
-        os.chdir("/")
 
 
 def test_what_is_given_up_is_closed(tmp_path: Path) -> None:

@@ -272,8 +272,9 @@ def test_from_another_event_loop_it_says_so() -> None:
 @pytest.mark.parametrize(
     "count", [30_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
-async def test_processes_that_were_awaited_and_forgotten_leave_the_table_empty(count: int) -> None:
-    asyncio.get_running_loop().set_debug(False)  # debug keeps a traceback of each Future
+async def test_processes_that_were_awaited_and_forgotten_leave_the_table_empty(
+    without_debug: None, count: int
+) -> None:
     table = ExitTable()
     gc.collect()
     before = len(gc.get_objects())
@@ -298,9 +299,8 @@ async def test_processes_that_were_awaited_and_forgotten_leave_the_table_empty(c
     assert len(gc.get_objects()) < before + 1000
 
 
-async def test_the_exit_of_an_init_does_not_look_at_all_other_containers() -> None:
+async def test_the_exit_of_an_init_does_not_look_at_all_other_containers(without_debug: None) -> None:
     """20,000 tasks that end at once are 20,000 steps, not their square, which would take minutes."""
-    asyncio.get_running_loop().set_debug(False)
     table = ExitTable()
     records = []
     for number in range(20_000):

@@ -104,8 +104,8 @@ async def test_copy_out(client: Client, image: Image, tmp_path: Path, cancelled:
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        pytest.param("not to be seen", 29, id="by a tar of its own"),
-        pytest.param("on another host", 29, id="from another host"),
+        pytest.param("not to be seen", 53, id="by a tar of its own"),
+        pytest.param("on another host", 53, id="from another host"),
         pytest.param("not to be seen", 1, id="by a tar of its own, each await", marks=pytest.mark.long),
         pytest.param("on another host", 1, id="from another host, each await", marks=pytest.mark.long),
     ],

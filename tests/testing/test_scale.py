@@ -81,8 +81,7 @@ def resident_bytes() -> int:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_ten_thousand_waits_take_one_stream_and_little_of_anything() -> None:
-    asyncio.get_running_loop().set_debug(False)  # which would be what is measured
+async def test_ten_thousand_waits_take_one_stream_and_little_of_anything(without_debug: None) -> None:
     async with elsewhere() as fake, Client(fake.address) as client:
         await fake.ask("fill", COUNT)
         resident = resident_bytes()

@@ -213,7 +213,7 @@ async def test_a_reader_that_lags_is_told_behind_the_last_event(events: Events, 
                     await anext(subscription)
 
 
-async def test_ten_thousand_events_may_wait(events: Events, exchange: Exchange) -> None:
+async def test_ten_thousand_events_may_wait(events: Events, exchange: Exchange, without_debug: None) -> None:
     with anyio.fail_after(60):
         async with events.subscribe() as subscription:
             for pid in range(10_000):
