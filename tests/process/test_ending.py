@@ -284,8 +284,9 @@ async def test_what_somebody_else_deleted_is_told_where_it_is_known(
 
 
 async def test_what_somebody_else_deleted_is_not_found_where_it_is_not_known(
-    fake: FakeContainerd, task: Task, other: Client
+    fake: FakeContainerd, task: Task, other: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("containerd_aio._exits.watcher._KNOCK_PATIENCE", 0.1)  # of the other client
     with fake.drop_events(lambda event: True):
         await (await (await other.load_container("web")).task()).delete(kill=True)
         with pytest.raises(NotFoundError):

@@ -247,8 +247,9 @@ async def test_calls_are_refused_as_often_as_wished(fake: FakeContainerd, client
 
 
 async def test_where_publishing_is_refused_exits_are_found_by_asking(
-    fake: FakeContainerd, client: Client
+    fake: FakeContainerd, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("containerd_aio._exits.watcher._KNOCK_PATIENCE", 0.1)
     with fake.refuse_publish():
         with pytest.raises(PermissionDeniedError):
             await client.events.publish("/test", events.TaskOOM(container_id="1"))
