@@ -17,7 +17,7 @@ from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio._transport.runc import runc_options
 from containerd_aio._transport.typeurl import SPEC, json_any
 from containerd_aio.container import Container
-from containerd_aio.errors import InvalidArgumentError, NotFoundError
+from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from containerd_aio.image import Image
 from containerd_aio.spec import (
     RootfsNeeded,
@@ -167,7 +167,12 @@ class _Made:
             self._undo.append(partial(self._services.containers.delete, info.id))
             return info
 
-        return await completed(create)
+        try:
+            return await completed(create)
+        except AlreadyExistsError as error:
+            raise error.reworded(
+                f"there is a container '{self._info.id}' already: take another id, or load_container() and delete() it"
+            ) from error
 
     async def snapshot(self, image: Image, snapshotter: str) -> Sequence[Mount]:
         """Make the snapshot, unpacking the image where that was not done yet."""

@@ -244,12 +244,19 @@ class Client:
         """
         images = self._session.services.images
         try:
-            return Image(self._session, await images.get(name))
-        except NotFoundError:
-            full_name = normalize_name(name)
-            if full_name == name:
-                raise
-        return Image(self._session, await images.get(full_name))
+            try:
+                info = await images.get(name)
+            except NotFoundError:
+                full_name = normalize_name(name)
+                if full_name == name:
+                    raise
+                info = await images.get(full_name)
+        except NotFoundError as error:
+            raise error.reworded(
+                f"there is no image '{name}' in namespace '{self.namespace}': import_images() brings one, "
+                "list_images() gives those that are there"
+            ) from error
+        return Image(self._session, info)
 
     async def list_images(self, *filters: str) -> list[Image]:
         """Return the images that match any of the filters; all, if there are none."""
@@ -354,7 +361,13 @@ class Client:
 
         :raises NotFoundError: if there is none of that id
         """
-        info = await self._session.services.containers.get(id)
+        try:
+            info = await self._session.services.containers.get(id)
+        except NotFoundError as error:
+            raise error.reworded(
+                f"there is no container '{id}' in namespace '{self.namespace}': new_container() makes one, "
+                "list_containers() gives those that are there"
+            ) from error
         return Container(self._session, info, owned=False)
 
     async def list_containers(self, *filters: str) -> list[Container]:

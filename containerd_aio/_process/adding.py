@@ -13,6 +13,7 @@ from containerd_aio._refusal import state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio._transport.typeurl import PROCESS, json_any
+from containerd_aio.errors import AlreadyExistsError
 from containerd_aio.spec.schema import Process as ProcessSpec
 from containerd_aio.stdio import OpenStdio, Stdio
 from containerd_aio.types import ProcessState
@@ -60,6 +61,10 @@ async def add_exec(
     except BaseException as error:
         undo = partial(_undo, session, record, opened)
         await cleaned_up(undo, error, f"{record.key} could not be removed")
+        if isinstance(error, AlreadyExistsError):
+            raise error.reworded(
+                f"{task.name} has an exec '{id}' already: take another id, or load_process() and delete() it"
+            ) from error
         raise
     return make(record, opened)
 

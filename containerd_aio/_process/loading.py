@@ -14,9 +14,9 @@ import anyio
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._session import Session
-from containerd_aio.errors import ContainerdError, StartFailedError
+from containerd_aio.errors import ContainerdError, NotFoundError, StartFailedError
 from containerd_aio.stdio import OpenStdio, Stdio, null
-from containerd_aio.types import ProcessState
+from containerd_aio.types import ProcessRecord, ProcessState
 
 P = TypeVar("P")
 
@@ -37,7 +37,7 @@ async def load(
     await exits.attached()
     record = exits.track(*key)
     try:
-        answer = await session.services.tasks.get(*key)
+        answer = await _answer(session, key)
         opened = await (stdio or null()).attach(answer)
     except BaseException:
         exits.discard(record)
@@ -53,6 +53,16 @@ async def load(
         await opened.aclose(unlink=False)
         raise
     return process
+
+
+async def _answer(session: Session, key: ProcessKey) -> ProcessRecord:
+    try:
+        return await session.services.tasks.get(*key)
+    except NotFoundError as error:
+        lack = f"container '{key.container_id}' has no task: new_task() makes one"
+        if key.exec_id:
+            lack = f"task '{key.container_id}' has no exec '{key.exec_id}': exec() adds one"
+        raise error.reworded(lack) from error
 
 
 async def _has_failed(session: Session, key: ProcessKey) -> bool:

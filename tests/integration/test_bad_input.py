@@ -90,8 +90,36 @@ async def test_a_container_without_an_image(client: Client) -> None:
 
 
 async def test_an_image_that_is_not_there(client: Client) -> None:
-    with pytest.raises(NotFoundError, match=r"docker\.io/library/none:latest"):
-        await client.new_container("web", image="docker.io/library/none:latest")
+    with pytest.raises(
+        NotFoundError, match=r"no image 'none' in namespace '.+': import_images\(\)"
+    ) as caught:
+        await client.new_container("web", image="none")
+    assert caught.value.subject == "image 'docker.io/library/none:latest'"
+
+
+async def test_a_container_a_task_and_an_exec_that_are_not_there(client: Client, image: Image) -> None:
+    with pytest.raises(NotFoundError, match=r"no container 'web' in namespace '.+': new_container\(\)"):
+        await client.load_container("web")
+    async with await client.new_container("web", image=image, args=["sleep", "3600"]) as container:
+        with pytest.raises(NotFoundError, match=r"container 'web' has no task: new_task\(\)"):
+            await container.task()
+        async with await container.new_task() as task:
+            with pytest.raises(NotFoundError, match=r"task 'web' has no exec 'ps': exec\(\)"):
+                await task.load_process("ps")
+
+
+async def test_an_exec_id_that_is_taken(client: Client, image: Image) -> None:
+    async with (
+        await client.new_container("web", image=image, args=["sleep", "3600"]) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        async with await task.exec("ps", ["sleep", "3600"]) as process:
+            with pytest.raises(
+                AlreadyExistsError, match=r"task 'web' has an exec 'ps' already: .*load_process"
+            ):
+                await task.exec("ps", ["true"])
+            await process.start()  # the first one is whole
 
 
 async def test_a_spec_without_args(client: Client, image: Image) -> None:
@@ -110,7 +138,7 @@ async def test_a_spec_whose_root_is_nowhere(client: Client) -> None:
 
 async def test_a_container_id_that_is_taken(client: Client, image: Image) -> None:
     async with await client.new_container("web", image=image, args=["sleep", "3600"]) as container:
-        with pytest.raises(AlreadyExistsError, match="web"):
+        with pytest.raises(AlreadyExistsError, match="container 'web' already: .*load_container"):
             await client.new_container("web", image=image, args=["true"])
         async with await container.new_task() as task:
             await task.start()  # the first one is whole

@@ -49,7 +49,7 @@ async def test_an_exec_that_has_ended_is_loaded_too(fake: FakeContainerd, task: 
     assert process.pid == made.pid
     assert process.wait().result() == status
     assert await process.delete() == status
-    with pytest.raises(NotFoundError, match="exec 'ps' of task 'web'"):
+    with pytest.raises(NotFoundError, match="task 'web' has no exec 'ps': exec"):
         await (await loaded(other)).load_process("ps")
 
 
