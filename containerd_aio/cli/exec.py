@@ -52,5 +52,5 @@ async def run_exec(
             )
             async with process:
                 raw = order.interactive and order.terminal
-                return await run_to_the_end(process, signals, grace=grace, raw=raw)
+                return await run_to_the_end(process, signals, grace=grace, raw=raw) or 0
     return SIGPIPE_CODE

@@ -29,28 +29,29 @@ _UNHEEDED_SECONDS: Final = 1.0
 """After which somebody at a terminal is told how to go on."""
 
 
-def own_streams(*, interactive: bool, terminal: bool) -> Stdio:
+def own_streams(*, interactive: bool, terminal: bool, detach_keys: str = "") -> Stdio:
     """Return the stdio of a process that is connected with this command's own streams.
 
-    :raises InvalidArgumentError: if a terminal is to be typed into, and our stdin is none
+    :raises InvalidArgumentError: if a terminal is to be typed into, and our stdin is none; for keys that are none
     """
     if terminal and interactive and not os.isatty(sys.stdin.fileno()):
         raise InvalidArgumentError(
             "-t with -i needs a terminal to type in, and stdin is none: leave -t out to pipe something in"
         )
-    return inherit(stdin=interactive, terminal=terminal)
+    return inherit(stdin=interactive, terminal=terminal, detach_keys=detach_keys)
 
 
-async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: float, raw: bool) -> int:
+async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: float, raw: bool) -> int | None:
     """Start a process, hand it the signals that come, delete it when it has ended, and return its code.
 
     ``raw``: it is typed into through a raw terminal. Then Ctrl-C is a byte for it, and a signal is about this
-    command, which it ends.
+    command, which it ends. ``None`` if the keys to detach were typed there: the process runs on.
     """
     exited = process.wait()
     await process.start()
     if raw:
-        await asyncio.wait([exited])
+        if not await _until_ended(exited, process.stdio.detached):
+            return None
     else:
         await _handed_signals(process, exited, signals, grace)
     status = exited.result()
@@ -58,6 +59,20 @@ async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: flo
     if not process.stdio.complete:
         tell("the output is not complete: a process that was left behind still held it open")
     return status.code
+
+
+async def _until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:
+    """Wait for either; tell whether it is the end."""
+    async with anyio.create_task_group() as group:
+
+        async def until_detached() -> None:
+            await detached.wait()
+            group.cancel_scope.cancel()
+
+        group.start_soon(until_detached)
+        await asyncio.wait([exited])
+        group.cancel_scope.cancel()
+    return exited.done()
 
 
 async def _handed_signals(

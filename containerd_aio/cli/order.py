@@ -20,8 +20,9 @@ _SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A container to run. ``detach`` leaves it to itself; ``private`` is on a containerd of its own; ``log`` is the
-    file for its output, where one was named, an absolute path."""
+    """A container to run. ``detach`` leaves it to itself, as typing the ``detach_keys`` in its terminal does;
+    ``private`` is on a containerd of its own; ``log`` is the file for its output, where one was named, an absolute
+    path."""
 
     image: str
     args: Sequence[str] | None = None
@@ -29,6 +30,7 @@ class Order:
     interactive: bool = False
     terminal: bool = False
     detach: bool = False
+    detach_keys: str = ""
     remove: bool = False
     private: bool = False
     env: Sequence[str] = ()

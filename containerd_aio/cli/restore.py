@@ -65,7 +65,7 @@ async def _run_to_the_end(client: Client, order: RestoreOrder, grace: float, sig
         await container.new_task(checkpoint=checkpoint, stdio=stdio) as task,
     ):
         raw = terminal and order.interactive
-        return await run_to_the_end(task, signals, grace=grace, raw=raw)
+        return await run_to_the_end(task, signals, grace=grace, raw=raw) or 0
 
 
 async def _left_running(client: Client, order: RestoreOrder) -> str:

@@ -21,14 +21,14 @@ from containerd_aio.cli.log_files import (
 from containerd_aio.cli.lookup import image_named
 from containerd_aio.cli.order import Order
 from containerd_aio.cli.output import until_closed
-from containerd_aio.cli.program import SIGPIPE_CODE
+from containerd_aio.cli.program import SIGPIPE_CODE, tell
 from containerd_aio.cli.signals import SignalsCaught
 from containerd_aio.client import Client
 from containerd_aio.container import Container
 from containerd_aio.errors import AlreadyExistsError, InvalidArgumentError
 from containerd_aio.image import Image
 from containerd_aio.private_daemon import PrivateDaemon
-from containerd_aio.stdio import log_file, pipes
+from containerd_aio.stdio import Stdio, log_file, pipes
 
 
 async def run_container(
@@ -52,18 +52,31 @@ async def run_container(
 async def _run_to_the_end(client: Client, order: Order, grace: float, signals: SignalsCaught) -> int:
     """Run a container, connected with our own streams, remove it, and return its code.
 
-    It is removed whatever ends this: a signal, an error, a pipe that nobody reads any more.
+    It is removed whatever ends this: a signal, an error, a pipe that nobody reads any more. Only the keys to detach
+    leave it as it is.
     """
-    if order.log is None:
-        stdio = own_streams(interactive=order.interactive, terminal=order.terminal)
-    else:
+    async with AsyncExitStack() as undo:
+        stdio = _stdio(order)
+        container = await undo.enter_async_context(await _new_container(client, order, order.container_id()))
+        task = await undo.enter_async_context(await container.new_task(stdio=stdio))
+        code = await run_to_the_end(task, signals, grace=grace, raw=order.is_session)
+        if code is not None:
+            return code
+        await task.stdio.aclose(unlink=False)
+        undo.pop_all()
+    print(file=sys.stderr)
+    tell(f"container '{container.id}' goes on: `attach {container.id}` takes it up again")
+    return 0
+
+
+def _stdio(order: Order) -> Stdio:
+    """Return what a container in the foreground is connected with."""
+    if order.log is not None:
         add_to_log_file(order.log)
-        stdio = log_file(order.log)
-    async with (
-        await _new_container(client, order, order.container_id()) as container,
-        await container.new_task(stdio=stdio) as task,
-    ):
-        return await run_to_the_end(task, signals, grace=grace, raw=order.is_session)
+        return log_file(order.log)
+    # What is private ends with this command.
+    keys = order.detach_keys if order.is_session and not order.private else ""
+    return own_streams(interactive=order.interactive, terminal=order.terminal, detach_keys=keys)
 
 
 async def _started(client: Client, order: Order) -> str:

@@ -128,6 +128,27 @@ async def test_a_session_can_be_left_and_attached_to_again(
     await removed("session", env)
 
 
+async def test_the_keys_to_detach_leave_the_session_that_run_began(
+    terminal: Terminal, image: Image, env: dict[str, str]
+) -> None:
+    before = terminal.settings()
+    with terminal.command("run", "-t", "-i", "--id", "session", image.name, "sh", env=env) as command:
+        await terminal.shows(PROMPT)
+        await terminal.types(b"kept=here\r")
+        await terminal.shows(PROMPT)
+        await terminal.types(b"\x10\x11")
+        await terminal.shows(b"`attach session` takes it up again\r\n")
+        assert await terminal.ends(command) == 0
+    assert terminal.settings() == before
+    with terminal.command("attach", "session", env=env) as command:
+        await terminal.types(b"echo still $kept\r")
+        await terminal.shows(b"still here\r\n")
+        await terminal.shows(PROMPT)
+        await terminal.types(b"exit 9\r")
+        assert await terminal.ends(command) == 9
+    await removed("session", env)
+
+
 @pytest.mark.parametrize("topic", ["/containers/create", "/tasks/create", "/tasks/start"])
 async def test_ctrl_c_at_any_moment_leaves_neither_a_container_nor_a_raw_terminal(
     terminal: Terminal, client: Client, image: Image, env: dict[str, str], topic: str

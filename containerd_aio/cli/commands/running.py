@@ -26,6 +26,10 @@ from containerd_aio.cli.signals import SignalsCaught
 app = typer.Typer()
 _AS_TYPED = {"allow_interspersed_args": False}
 
+DetachKeys = Annotated[
+    str, typer.Option(metavar="KEYS", help="What to type in a terminal to leave it running.")
+]
+
 
 @app.command(
     context_settings=_AS_TYPED,
@@ -57,6 +61,7 @@ def run(
             "--detach", "-d", help="Leave it running and print its id; `logs`, `stop` and `rm` take over."
         ),
     ] = False,
+    detach_keys: DetachKeys = "ctrl-p,ctrl-q",
     id: Annotated[
         str | None,
         typer.Option("--id", "--name", metavar="ID", help="The container's id; a new one if left out."),
@@ -115,7 +120,8 @@ def run(
 
     It is connected with this terminal, its code is that of this command, and it is removed at the end; with -d it
     is left to itself. Ctrl-C, and other signals, go to the process; the second one kills it. With -t and -i all keys go there, and a
-    signal ends the session. The container is removed whatever ends this command.
+    signal ends the session. The container is removed whatever ends this command; only the detach keys leave it running, for
+    `attach`.
 
     An error before the process runs is 125; 126 if it cannot be run, 127 if it is not there.
     """
@@ -129,6 +135,7 @@ def run(
         interactive=interactive,
         terminal=terminal,
         detach=detach,
+        detach_keys=detach_keys,
         remove=remove,
         private=private,
         env=env or (),
@@ -202,9 +209,7 @@ def attach(
         typer.Argument(metavar="[EXEC]", help="The id of an exec; else it is the container's own process."),
     ] = None,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Watch only, and type nothing in.")] = False,
-    detach_keys: Annotated[
-        str, typer.Option(metavar="KEYS", help="What to type in a terminal to leave it.")
-    ] = "ctrl-p,ctrl-q",
+    detach_keys: DetachKeys = "ctrl-p,ctrl-q",
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
