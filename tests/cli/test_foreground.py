@@ -33,7 +33,7 @@ async def created(fake: FakeContainerd) -> AsyncIterator[Task]:
 
 async def ended_by(
     fake: FakeContainerd, task: Task, *sent: signal.Signals, grace: float = 1000, raw: bool = False
-) -> int:
+) -> int | None:
     """Run the task in the foreground, send ourselves signals, and return the code that the command ends with."""
     signals = SignalsCaught()
 
@@ -51,6 +51,24 @@ async def ended_by(
                 return await run_to_the_end(task, signals, grace=grace, raw=raw)
     assert signals.ended_by is not None
     return 128 + signals.ended_by
+
+
+async def test_who_types_the_keys_to_detach_leaves_the_process_as_it_is() -> None:
+    codes: list[int | None] = []
+    async with FakeContainerd() as fake, created(fake) as task:
+
+        async def run() -> None:
+            codes.append(await run_to_the_end(task, SignalsCaught(), grace=1000, raw=True))
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(run)
+                await fake.called("Tasks/Start")
+                await anyio.wait_all_tasks_blocked()
+                assert codes == []
+                task.stdio.detached.set()
+        assert codes == [None]
+        assert (await task.status()).state == "running"
 
 
 async def test_the_code_is_the_process_s() -> None:
