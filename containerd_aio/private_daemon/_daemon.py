@@ -33,7 +33,7 @@ from containerd_aio.services.namespaces import Namespaces
 if TYPE_CHECKING:
     from containerd_aio.client import Client
 
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 
 LEAVE_SECONDS: Final = 1.0
@@ -151,7 +151,7 @@ class PrivateDaemon:
         :raises FileNotFoundError: if containerd, its shim or runc is not installed
         :raises PermissionError: if this process is not root
         :raises InvalidArgumentError: if ``config`` is not TOML
-        :raises DaemonFailedError: if it ended, or did not answer in 30 seconds
+        :raises DaemonFailedError: if it ended, or did not answer in 60 seconds
         """
         if self._home is not None or self._left:
             raise RuntimeError("a PrivateDaemon is entered once; make another")
@@ -187,7 +187,7 @@ class PrivateDaemon:
         If cancelled it may run without having answered; leaving the block ends it.
 
         :raises RuntimeError: if it runs, or the block is not entered
-        :raises DaemonFailedError: if it ended, or did not answer in 30 seconds
+        :raises DaemonFailedError: if it ended, or did not answer in 60 seconds
         """
         home = self._entered()
         if self._process is not None:

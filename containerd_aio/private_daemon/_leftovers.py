@@ -32,7 +32,7 @@ from containerd_aio.private_daemon._processes import (
 )
 
 KILL_SECONDS = 10.0
-CGROUP_SECONDS = 2.0
+CGROUP_SECONDS = 10.0
 
 
 def remove_leftovers(home: Home, namespaces: Iterable[str] = ()) -> list[str]:

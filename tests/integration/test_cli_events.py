@@ -255,6 +255,8 @@ async def test_a_file_can_be_written_to(daemon: PrivateDaemon, services: Service
             with anyio.fail_after(60):
                 while path.stat().st_size == 0:
                     await services.events.publish("/example/start", TaskStart("web", 7))
+                    with anyio.move_on_after(0.05):
+                        await process.wait()
                 process.send_signal(signal.SIGINT)
                 assert await process.wait() == 130
     assert path.read_text().splitlines()[-1].endswith('/example/start {"container_id":"web","pid":7}')
