@@ -271,7 +271,10 @@ class Container:
         and times are kept. Directories that are there stay as they are. ``parents`` makes those that are missing.
         ``devices`` takes devices and FIFOs; ``max_size`` bounds the bytes of an archive, unpacked.
 
-        A file is there as a whole or not at all; if this fails or is cancelled, those before it stay.
+        A file is there as a whole or not at all; if this fails or is cancelled, those before it stay. Without a task
+        containerd unpacks all of them at the end, and before that nothing is changed; cancelling waits for it, up to
+        15 s, and cuts it off then. To cancel does not wait for a binary file that has nothing to read, as a pipe: the
+        thread that reads it does.
 
         :raises InvalidArgumentError: if the archive is damaged, or has a member that leads outside, or lies behind a
             link of its own
@@ -315,9 +318,10 @@ class Container:
         It goes where ``docker cp`` puts it: into ``target`` if that is a directory, else it becomes ``target``;
         ``"/var/log/."`` means the contents. The container is not trusted: files belong to whom this process runs as,
         without setuid and without write permission for others, nothing is written outside of ``target``, and no
-        link leads out of the copy. Where there are such links, devices or FIFOs, it is refused, or with
+        link leads out of the copy. A device or FIFO at ``target`` itself stays. Where there are such links, devices or FIFOs, it is refused, or with
         ``skip_unsafe`` they are left out; an exact copy is in the archive of `copy_out`. ``max_size`` bounds the
-        bytes that are taken, headers of 512 bytes a file among them.
+        bytes that are taken, headers of 512 bytes a file among them; give it, and a time, where the container may be
+        hostile: its files can be without end.
 
         If this fails or is cancelled, the files that were complete stay.
 

@@ -12,8 +12,8 @@ the container's files is decided anew for each copy (``opening``), from its task
   snapshot's.
 * **The same, but not to be seen from here** (no root; another pid namespace, as in a container with the socket
   mounted into it; a virtual machine): a ``tar`` of the container's own, run by an exec (``exec_files``).
-* **A task that has ended, and is not deleted**: its overlay, where it is mounted on this host. To write to the
-  directories of an overlay that is mounted is undefined, so that is never done.
+* **A task that has ended, and is not deleted**: its overlay, where it is mounted on this host; it can be deleted while
+  its files are read. To write to the directories of an overlay that is mounted is undefined, so that is never done.
 * **No task**: read from the snapshot's layers, merged by descriptors as the kernel would (``spec.layered``); written
   to by the daemon, as a layer that it applies (``layer``, ``applying``). A file that a mount of the spec would hide
   is refused: it comes with the task.
@@ -24,7 +24,12 @@ On another host, then, files are copied before the task is made or after it was 
 so nothing can be copied while it runs.
 
 What is copied: names (bytes, also such that are no UTF-8), content, modes, numeric owners, times to the nanosecond,
-links, hard links within the copy, and the attributes ``security.capability`` and ``user.*``; no ACLs, no other
-attributes, no holes of sparse files, no sockets. An exec's tar knows whole seconds and no attributes, and what the
+links, hard links of files within the copy, and the attributes ``security.capability`` and ``user.*``
+(``attributes``); no ACLs, no other attributes, no sockets. A sparse file is whole in the archive, and zeros become
+holes where it is written as a file of this host. An exec's tar knows whole seconds and no attributes, and what the
 daemon packs has whole seconds.
+
+Whoever makes an archive is not trusted: not the user's tar, and on the way out not the container's. It is read
+member by member (``_tar``), each is checked (``checks``) and written anew: of a header that was read, no byte is
+passed on.
 """

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from containerd_aio._copying.faults import Naming
 from containerd_aio._copying.landing import Landing, Names, implied, look_into, names_of, path_of
+from containerd_aio._copying.placing import made_beside, put_in_place, temporary_name
 from containerd_aio._tar.member import Kind, Member
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.spec.layered import LayeredDirectories
@@ -163,7 +163,7 @@ class DirectoryWriter:
             os.close(before[1])
 
     def _begin_file(self, member: Member, place: Names, parent: int) -> None:
-        temporary = _temporary_name()
+        temporary = temporary_name()
         descriptor = os.open(temporary, _NEW, 0o600, dir_fd=parent)
         self._file = _Open(member, place, parent, temporary, descriptor)
 
@@ -174,7 +174,7 @@ class DirectoryWriter:
         with self._named(path_of(file.place)):
             _end_with_hole(file.descriptor)
             self._dress(file.descriptor, file.member)
-            _put_in_place(file.temporary, file.place[-1], file.parent)
+            put_in_place(file.temporary, file.place[-1], file.parent)
             self._file = None
             os.close(file.descriptor)
 
@@ -193,7 +193,7 @@ class DirectoryWriter:
         return place
 
     def _make_link(self, member: Member, place: Names, parent: int) -> None:
-        with _made_beside(parent, place[-1]) as temporary:
+        with made_beside(parent, place[-1]) as temporary:
             os.symlink(member.target, temporary, dir_fd=parent)
             self._dress_by_name(temporary, parent, member, stat.S_IFLNK)
         self._landing.link_brought(place)
@@ -208,7 +208,7 @@ class DirectoryWriter:
         try:
             if not stat.S_ISREG(os.stat(names[-1], dir_fd=source, follow_symlinks=False).st_mode):
                 raise InvalidArgumentError(f"{about} is no file: {member.target!r}")
-            with _made_beside(parent, place[-1]) as temporary:
+            with made_beside(parent, place[-1]) as temporary:
                 os.link(names[-1], temporary, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError as error:
             raise InvalidArgumentError(f"{about} is not there: {member.target!r}") from error
@@ -217,7 +217,7 @@ class DirectoryWriter:
 
     def _make_node(self, member: Member, place: Names, parent: int) -> None:
         kind = _NODES[member.kind]
-        with _made_beside(parent, place[-1]) as temporary:
+        with made_beside(parent, place[-1]) as temporary:
             os.mknod(temporary, kind | 0o600, os.makedev(*member.device), dir_fd=parent)
             self._dress_by_name(temporary, parent, member, kind)
 
@@ -265,50 +265,6 @@ def _set_attribute(path: str, name: str, value: bytes) -> None:
             raise
 
 
-@contextmanager
-def _made_beside(parent: int, name: str) -> Generator[str]:
-    """Give a name to make something under, and rename it to ``name`` at the end; if that fails, remove it."""
-    temporary = _temporary_name()
-    try:
-        yield temporary
-        _put_in_place(temporary, name, parent)
-    finally:
-        # After a failure; and rename(2) leaves both names of one file as they are.
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=parent)
-
-
-def _put_in_place(temporary: str, name: str, parent: int) -> None:
-    """Rename a file to its name.
-
-    :raises OSError: with EBUSY if something is mounted there. Only in its own mount namespace would rename(2) say so;
-        from outside of the container it succeeds, and the mount is gone (since Linux 3.18)
-    """
-    with suppress(FileNotFoundError):
-        there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            if _mount_of(there) != _mount_of(parent):
-                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-        finally:
-            os.close(there)
-    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-
-
-def _mount_of(descriptor: int) -> str:
-    """Return the id of the mount that a descriptor is on."""
-    with open(f"/proc/self/fdinfo/{descriptor}") as file:
-        return next(line for line in file if line.startswith("mnt_id:"))
-
-
-def _end_with_hole(descriptor: int) -> None:
-    """Give a file the size that was written to it; zeros at its end were only passed over."""
-    os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
-
-
-def _temporary_name() -> str:
-    return f".containerd-aio-{secrets.token_hex(8)}"
-
-
 def _identity_of(descriptor: int) -> tuple[int, int]:
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
@@ -322,3 +278,8 @@ def _write(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _end_with_hole(descriptor: int) -> None:
+    """Give a file the size that was written to it; zeros at its end were only passed over."""
+    os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))

@@ -11,6 +11,7 @@ from containerd_aio._copying.files import Located, place_of
 from containerd_aio._copying.landing import Names, look_into
 from containerd_aio._copying.owners import Owners
 from containerd_aio._copying.packing import Packing, Tree
+from containerd_aio._copying.reach import mounted_root
 from containerd_aio._copying.snapshot import Snapshot
 from containerd_aio._copying.worker import Worker
 
@@ -18,8 +19,8 @@ from containerd_aio._copying.worker import Worker
 class HostFiles:
     """The files of one container, held open in ``worker``.
 
-    They are written to below ``target``: a directory that shows them all, or the snapshot, where nothing has it
-    mounted. At the places that are ``hidden`` the container has other files than the tree shows.
+    They are written to below ``target``: a directory that shows them all, or the snapshot; where that is mounted,
+    through the mount. At the places that are ``hidden`` the container has other files than the tree shows.
     """
 
     def __init__(
@@ -56,16 +57,25 @@ class HostFiles:
 
     async def write(self, base: Names, members: AsyncIterator[Batch]) -> None:
         """Write members, as `Files` says."""
-        if isinstance(self._target, Snapshot):
-            await self._target.write(
+        root = await self._root_to_write()
+        if isinstance(root, Snapshot):
+            await root.write(
                 self._look, base, members, self._worker, named=self._tree.named, hidden=self._hidden
             )
             return
-        writer = DirectoryWriter(self._target, base, self._tree.named, hidden=self._hidden)
+        writer = DirectoryWriter(root, base, self._tree.named, hidden=self._hidden)
         self._worker.held.callback(writer.close)
         async for batch in members:
             await self._worker.run(partial(writer.take, batch))
         await self._worker.run(writer.finish)
+
+    async def _root_to_write(self) -> int | Snapshot:
+        target = self._target
+        if not isinstance(target, Snapshot):
+            return target
+        found = partial(mounted_root, self._worker.held, target.mounts, writing=True)
+        mounted = await self._worker.run(found)
+        return target if mounted is None else mounted
 
     def _locate(self, path: str) -> Located:
         with self._tree.named(path):

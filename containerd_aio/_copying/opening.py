@@ -93,14 +93,16 @@ def _open_on_host(worker: Worker, snapshot: Snapshot, spec: Spec, pid: int) -> F
         root = root_of_process(worker.held, pid, snapshot.mounts)
         return files(Tree(root.directories, named, root.owners, root.pseudo), root.descriptor)
     owners = owners_of_spec(spec)
-    mounted = mounted_root(worker.held, snapshot.mounts)
-    if mounted is not None:
-        tree = Tree(LayeredDirectories([mounted]), named, owners)
-        return files(tree, mounted, hidden=_hidden(spec, look_into(tree.directories), named))
+    mounted = mounted_root(worker.held, snapshot.mounts, writing=False)
     try:
-        tree = Tree(worker.held.enter_context(LayeredDirectories.of(snapshot.mounts)), named, owners)
+        directories = (
+            worker.held.enter_context(LayeredDirectories.of(snapshot.mounts))
+            if mounted is None
+            else LayeredDirectories([mounted])
+        )
     except NotReadable as error:
         raise UnreachableError(str(error)) from error
+    tree = Tree(directories, named, owners)
     return files(tree, snapshot, hidden=_hidden(spec, look_into(tree.directories), named))
 
 

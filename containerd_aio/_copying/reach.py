@@ -7,6 +7,8 @@ lies in layers.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -25,6 +27,11 @@ from containerd_aio.spec.layered import LayeredDirectories
 from containerd_aio.types import Mount
 
 _HOLD: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_OPEN_TREE: Final = 428  # open_tree(2) has one number on all architectures, and no function in Python
+_OPEN_TREE_CLONE: Final = 1
+_AT_FDCWD: Final = -100
 
 
 class UnreachableError(Exception):
@@ -70,17 +77,34 @@ def root_of_process(held: ExitStack, pid: int, mounts: Sequence[Mount]) -> Root:
     return Root(root, owners, pseudo_devices(table))
 
 
-def mounted_root(held: ExitStack, mounts: Sequence[Mount]) -> int | None:
-    """Hold the overlay of a container where it is mounted on this host, ``None`` if it is not to be found."""
+def mounted_root(held: ExitStack, mounts: Sequence[Mount], *, writing: bool) -> int | None:
+    """Hold the overlay of a container where it is mounted on this host, ``None`` if it is not to be found.
+
+    Who holds a mount keeps it busy, and a task cannot be deleted then. For ``writing`` that is as it must be: the
+    next task would mount the same directories once more. To read, a mount of our own is held.
+    """
     for entry in mounted_overlays(_own_table(), mounts):
         try:
-            root = os.open(entry.point, _HOLD)
+            root = os.open(entry.point, _HOLD) if writing else _own_mount(entry.point)
         except OSError:
             continue  # hidden, unmounted since
         held.callback(os.close, root)
         if os.fstat(root).st_dev == entry.device:
             return root
     return None
+
+
+def _own_mount(path: str) -> int:
+    """Mount what is mounted at ``path`` once more, for as long as the descriptor is open; with less than root, hold it.
+
+    :raises OSError: if it is not there
+    """
+    descriptor: int = _libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+    if descriptor >= 0:
+        return descriptor
+    if (number := ctypes.get_errno()) in (errno.EPERM, errno.ENOSYS):
+        return os.open(path, _HOLD)
+    raise OSError(number, os.strerror(number), path)
 
 
 def _own_table() -> list[MountEntry]:

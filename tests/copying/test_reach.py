@@ -56,6 +56,9 @@ def test_one_that_is_gone_is_not(held: ExitStack) -> None:
 
 def test_an_overlay_that_is_mounted_nowhere_is_not_found(held: ExitStack) -> None:
     assert (
-        mounted_root(held, [Mount("overlay", "overlay", options=("upperdir=/none", "lowerdir=/usr"))]) is None
+        mounted_root(
+            held, [Mount("overlay", "overlay", options=("upperdir=/none", "lowerdir=/usr"))], writing=True
+        )
+        is None
     )
-    assert mounted_root(held, HERE) is None
+    assert mounted_root(held, HERE, writing=False) is None

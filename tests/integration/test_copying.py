@@ -370,6 +370,56 @@ async def test_hundreds_of_files_come_and_go(running: Container, tmp_path: Path)
     assert {name: (tmp_path / "out" / name).read_text() for name in names} == {name: name for name in names}
 
 
+@pytest.mark.parametrize(
+    ("state", "snapshotter"), [("no task", None), ("no task", "native"), ("running", None)]
+)
+async def test_copies_into_a_new_directory_at_the_same_time_lose_nothing(
+    client: Client, image: Image, state: str, snapshotter: str | None
+) -> None:
+    async with container_of(client, image, state, snapshotter=snapshotter) as container:
+        async with anyio.create_task_group() as group:
+            for number in range(6):
+                archive = tar_of([("new/a/same", b"same"), (f"new/a/{number}", b"1")])
+                group.start_soon(container.copy_in, archive, "/tmp")
+        found = from_tar(await packed(container, "/tmp/new/a/."))
+    assert found.keys() - {"", "."} == {"same", *map(str, range(6))}
+
+
+async def test_a_task_that_has_ended_is_deleted_while_its_files_are_read(
+    client: Client, image: Image
+) -> None:
+    """What holds the overlay keeps it mounted, and containerd would say "device or resource busy"."""
+    async with await client.new_container("web", image=image, args=["true"]) as container:
+        async with await container.new_task() as task:
+            await task.start()
+            await task.wait()
+            async with container.copy_out("/bin") as archive:
+                data = await archive.receive(100)
+                await task.delete()
+                data += b"".join([chunk async for chunk in archive])
+        assert from_tar(data)["bin/busybox"].content == BUSYBOX.read_bytes()
+
+
+async def test_a_sparse_file_does_not_fill_a_disk(running: Container, tmp_path: Path) -> None:
+    await output_of(running, "dd", "if=/dev/null", "of=/tmp/sparse", "bs=1M", "seek=64")
+    await running.copy_out_to("/tmp/sparse", tmp_path)
+    status = (tmp_path / "sparse").stat()
+    assert status.st_size == 64 << 20
+    assert status.st_blocks * 512 < 1 << 20
+
+
+async def test_links_of_several_names_go_in(running: Container, tmp_path: Path) -> None:
+    """As ``cp -al`` makes them, and GNU's tar packs them."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a").symlink_to("x")
+    os.link(tmp_path / "d" / "a", tmp_path / "d" / "b", follow_symlinks=False)
+    await running.copy_in(tmp_path / "d", "/tmp")
+    made = await anyio.run_process(["tar", "-c", "-C", str(tmp_path), "d"])
+    await running.copy_in(made.stdout, "/srv", parents=True)
+    for path in ("/tmp/d/a", "/tmp/d/b", "/srv/d/a", "/srv/d/b"):
+        assert await output_of(running, "readlink", path) == "x\n"
+
+
 async def test_an_image_of_one_program_needs_no_tar(client: Client, tmp_path: Path) -> None:
     (tmp_path / "sleep").write_bytes(BUSYBOX.read_bytes())
     (tmp_path / "sleep").chmod(0o755)
@@ -426,6 +476,12 @@ async def test_what_is_mounted_comes_with_the_task(client: Client, image: Image,
             await container.read_file("/proc/self/status")
         async with await container.new_task() as task:
             await task.start()
+            await task.kill()
+            await task.wait()
+            with pytest.raises(FailedPreconditionError, match="'/data' lies in the mount '/data'"):
+                await container.copy_in(tar_of([("data/x", b"")]), "/")
+        async with await container.new_task() as task:
+            await task.start()
             await container.write_file("/data/x", b"1")
             assert (tmp_path / "volume" / "x").read_bytes() == b"1"
             assert await container.read_file("/etc/hosts") == b"127.0.0.1 localhost"
@@ -453,7 +509,16 @@ async def test_a_container_that_is_gone_is_not_found(client: Client, image: Imag
         await container.read_file("/etc/passwd")
 
 
-async def test_a_user_namespace_has_ids_of_its_own(daemon_of_its_own: PrivateDaemon, archive: bytes) -> None:
+def capability_in(data: bytes) -> bytes:
+    """What the file of an archive may do as a program."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        [info] = archive.getmembers()
+    return info.pax_headers["SCHILY.xattr.security.capability"].encode(errors="surrogateescape")
+
+
+async def test_a_user_namespace_has_ids_of_its_own(
+    daemon_of_its_own: PrivateDaemon, archive: bytes, tmp_path: Path
+) -> None:
     def mapped(made: spec.Spec, _: spec.SpecContext) -> spec.Spec:
         linux = made["linux"]
         linux["namespaces"] = [*linux["namespaces"], {"type": "user"}]
@@ -464,10 +529,17 @@ async def test_a_user_namespace_has_ids_of_its_own(daemon_of_its_own: PrivateDae
     home = Path(daemon_of_its_own.address).parent
     for place in (home, home / "state"):
         place.chmod(0o711)
+    (tmp_path / "cat").write_bytes(BUSYBOX.read_bytes())
+    (tmp_path / "cat").chmod(0o755)
+    may_read_all = bytes.fromhex("0100000202000000000000000000000000000000")
+    os.setxattr(tmp_path / "cat", "security.capability", may_read_all)
+    options = [mapped, spec.tmpfs("/tmp"), spec.no_new_privileges(False)]
     async with daemon_of_its_own.client() as client:
         [image] = await client.import_images(archive)
-        async with await client.new_container("web", image=image, args=SLEEP, options=[mapped]) as container:
+        async with await client.new_container("web", image=image, args=SLEEP, options=options) as container:
             await container.write_file("/etc/early", b"1", owner="7:8")
+            await container.write_file("/etc/secret", b"secret", mode=0o600)
+            await container.copy_in(tmp_path / "cat", "/opt/early/cat", parents=True)
             with pytest.raises(InvalidArgumentError, match="user namespace has no id 70000"):
                 await container.write_file("/etc/x", b"", owner="70000:0")
             async with await container.new_task() as task:
@@ -477,6 +549,13 @@ async def test_a_user_namespace_has_ids_of_its_own(daemon_of_its_own: PrivateDae
                 assert shown.split() == ["7:8", "9:10"]
                 [item] = from_tar(await packed(container, "/etc/late")).values()
                 assert (item.uid, item.gid) == (9, 10)
+                with pytest.raises(FailedPreconditionError, match="'/tmp/x' in .*user namespace.*task.run"):
+                    await container.write_file("/tmp/x", b"")
+                await container.copy_in(tmp_path / "cat", "/opt/late/cat", parents=True)
+                for path in ("/opt/early/cat", "/opt/late/cat"):
+                    done = await task.run([path, "/etc/secret"], user="1000:1000")
+                    assert done.stdout == b"secret", done
+                    assert capability_in(await packed(container, path)) == may_read_all
 
 
 @pytest.fixture
@@ -520,10 +599,10 @@ async def test_a_file_s_capabilities_go_with_it(running: Container, tmp_path: Pa
     os.setxattr(tmp_path / "ping", "security.capability", allowed)
     os.setxattr(tmp_path / "ping", "user.note", b"a")
     await running.copy_in(tmp_path / "ping", "/tmp/ping")
-    with tarfile.open(fileobj=io.BytesIO(await packed(running, "/tmp/ping"))) as archive:
+    data = await packed(running, "/tmp/ping")
+    assert capability_in(data) == allowed
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         [info] = archive.getmembers()
-    shown = info.pax_headers["SCHILY.xattr.security.capability"]
-    assert shown.encode(errors="surrogateescape") == allowed
     assert info.pax_headers["SCHILY.xattr.user.note"] == "a"
 
 

@@ -19,10 +19,11 @@ from containerd_aio import (
     FailedPreconditionError,
     Image,
     InvalidArgumentError,
+    spec,
 )
 from containerd_aio.private_daemon import PrivateDaemon
 from tests.copying.trees import Given, directory, from_tar, hard_link, link, member, read_tree, tar_of
-from tests.integration.containers import container_of, output_of, packed, shared_client, unpacked
+from tests.integration.containers import SLEEP, container_of, output_of, packed, shared_client, unpacked
 
 pytestmark = pytest.mark.integration
 
@@ -255,3 +256,28 @@ async def test_whiteouts_are_refused_where_they_would_remove_files(client: Clien
         with pytest.raises(InvalidArgumentError, match="a device 0:0 means that a file is removed"):
             await container.copy_in(tar_of([member("etc/passwd", tarfile.CHRTYPE)]), "/", devices=True)
         assert b"root:x:0:0" in await container.read_file("/etc/passwd")
+
+
+async def test_what_a_container_calls_things_hinders_no_copy(
+    client: Client, image: Image, tmp_path: Path
+) -> None:
+    """A carriage return in a mount point, and attributes whose names no archive can have."""
+    async with (
+        await client.new_container(
+            "web", image=image, args=SLEEP, options=[spec.tmpfs("/odd\r1 2 3:4 / / rw")]
+        ) as container,
+        await container.new_task() as task,
+    ):
+        await task.start()
+        await container.write_file("/tmp/file", b"1")
+        for name in (b"user.\xff", b"user.a=b"):
+            os.setxattr(f"/proc/{task.pid}/root/tmp/file", name, b"value")
+        await container.copy_out_to("/tmp/.", tmp_path)
+        assert from_tar(await packed(container, "/tmp"))["tmp/file"].content == b"1"
+    assert (tmp_path / "file").read_bytes() == b"1"
+
+
+async def test_a_file_does_not_take_the_place_of_a_device_of_this_host(running: Container) -> None:
+    with pytest.raises(FileExistsError, match="it stays: '/dev/null'"):
+        await running.copy_out_to("/etc/passwd", "/dev/null")
+    assert not os.path.isfile("/dev/null")
