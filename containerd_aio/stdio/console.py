@@ -7,7 +7,9 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
+from containerd_aio._transport.completion import completed
 from containerd_aio._transport.supervise import Background
 from containerd_aio.errors import ContainerdError, InvalidArgumentError
 from containerd_aio.stdio.raw import raw_terminal
@@ -79,12 +81,19 @@ class Console:
                 with suppress(ContainerdError):
                     if (size := self.size()) is not None:
                         if redraw:
-                            await resize(size[0], size[1] + 1)
-                        await resize(*size)
+                            await completed(partial(_redrawn, resize, *size))
+                        else:
+                            await resize(*size)
                 redraw = False
                 await changed.wait()
         finally:
             stop()
+
+
+async def _redrawn(resize: Resize, width: int, height: int) -> None:
+    """Set the size in two steps: one that stays as it was tells nobody to draw itself again."""
+    await resize(width, height + 1)
+    await resize(width, height)
 
 
 def terminal_size(*descriptors: int | None) -> tuple[int, int] | None:

@@ -99,10 +99,11 @@ def streams(
 ) -> Stdio:
     """Copy from and to streams of the caller's: anyio byte streams (or object streams of bytes), binary files.
 
-    They are not closed. A file is used by a worker thread. What they raise comes out of deleting the process;
-    the process is not disturbed, but the rest of that output is dropped, or its input ends. Deleting waits until
-    they have taken all of the output, unless they take nothing for 10 s. The end of ``stdin`` ends the process's
-    input. ``size``: as ``pipes()`` has it.
+    They are not closed. A file is used by a worker thread; one that waits (a pipe, a terminal) holds up the end of
+    this program until something comes, where ``inherit()`` and anyio's streams do not. What they raise comes out of
+    deleting the process; the process is not disturbed, but the rest of that output is dropped, or its input ends.
+    Deleting waits until they have taken all of the output, unless they take nothing for 10 s. The end of ``stdin``
+    ends the process's input. ``size``: as ``pipes()`` has it.
 
     :raises InvalidArgumentError: if one is something else (a text file, say), a terminal has no stdout, or a size
         that none has

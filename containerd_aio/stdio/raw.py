@@ -31,7 +31,8 @@ class _RawTerminal:
         self.users = 0
         self._unheard = [listen(number, self.restore) for number in _ENDS if _by_default(number)]
         if _by_default(signal.SIGTSTP):
-            self._unheard.append(listen(signal.SIGTSTP, self.restore))
+            # It does not stop who could not be continued, in a session without a shell.
+            self._unheard.append(listen(signal.SIGTSTP, self.restore, survived=self.make_raw))
         self._unheard.append(listen(signal.SIGCONT, self.make_raw))
         atexit.register(self.restore)
 

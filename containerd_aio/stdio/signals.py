@@ -11,25 +11,28 @@ from collections.abc import Callable
 from types import FrameType
 
 Heard = Callable[[], object]
+_Listener = tuple[Heard, Heard | None]
 
-_listeners: dict[int, list[Heard]] = {}
+_listeners: dict[int, list[_Listener]] = {}
 _before: dict[int, Callable[[int, FrameType | None], object] | int] = {}
 
 
-def listen(number: int, heard: Heard) -> Callable[[], None]:
+def listen(number: int, heard: Heard, *, survived: Heard | None = None) -> Callable[[], None]:
     """Have ``heard()`` called at each such signal, before its handler or its default; return what ends that.
 
+    ``survived()`` is called when the default was done, and has not ended this process.
     It is called in the main thread, between any two of its steps. Only the main thread can listen: in another
     one, and where the handler is none of Python's, nothing is ever heard.
     """
     if number not in _listeners and not _installed(number):
         return lambda: None
-    _listeners.setdefault(number, []).append(heard)
+    listener = (heard, survived)
+    _listeners.setdefault(number, []).append(listener)
 
     def stop() -> None:
         listeners = _listeners.get(number, [])
-        if heard in listeners:
-            listeners.remove(heard)
+        if listener in listeners:
+            listeners.remove(listener)
             if not listeners:
                 _removed(number)
 
@@ -57,7 +60,7 @@ def _removed(number: int) -> None:
 
 def _received(number: int, frame: FrameType | None) -> None:
     before = _before.get(number, signal.SIG_DFL)
-    for heard in list(_listeners.get(number, ())):
+    for heard, _ in list(_listeners.get(number, ())):
         heard()
     if callable(before):
         before(number, frame)
@@ -66,3 +69,6 @@ def _received(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(number)  # here the process ends, or stops
         if number in _listeners:
             signal.signal(number, _received)
+        for _, survived in list(_listeners.get(number, ())):
+            if survived is not None:
+                survived()

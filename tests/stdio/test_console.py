@@ -322,6 +322,29 @@ asyncio.run(main())
 """
 
 
+async def test_closing_does_not_leave_the_size_that_only_made_it_draw_itself_again(
+    terminal: tuple[int, int],
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    asked, answered = anyio.Event(), anyio.Event()
+
+    async def resize(width: int, height: int) -> None:
+        asked.set()
+        await answered.wait()
+        sizes.append((width, height))
+
+    console = Console(terminal[1], terminal[1])
+    console.on_resize(resize)
+    console.enter(redraw=True)
+    async with anyio.create_task_group() as group:
+        with anyio.fail_after(5):
+            await asked.wait()
+        group.start_soon(console.aclose)
+        await anyio.wait_all_tasks_blocked()
+        answered.set()
+    assert sizes == [(80, 25), (80, 24)]
+
+
 LOOP_IS_CLOSED = """
 import asyncio, signal
 from containerd_aio.stdio.console import Console

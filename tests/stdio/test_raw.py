@@ -127,6 +127,28 @@ def test_a_program_that_ends_gives_it_back(terminal: int, before: str, then: str
     assert termios.tcgetattr(terminal) == settings
 
 
+STOPPED_IN_VAIN = """
+import os, signal, termios
+from containerd_aio.stdio.raw import raw_terminal
+raw_terminal(0)
+signal.raise_signal(signal.SIGTSTP)
+os.write(1, b"raw" if not termios.tcgetattr(0)[3] & termios.ICANON else b"as before")
+"""
+
+
+def test_a_program_that_nobody_could_continue_is_not_stopped_and_keeps_it_raw(terminal: int) -> None:
+    """The kernel drops SIGTSTP where no shell watches: in a session of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED_IN_VAIN],
+        stdin=terminal,
+        capture_output=True,
+        check=False,
+        timeout=30,
+        start_new_session=True,
+    )
+    assert (ended.stdout, ended.returncode) == (b"raw", 0)
+
+
 def test_a_handler_of_the_programs_that_goes_on_keeps_it_raw(terminal: int) -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
