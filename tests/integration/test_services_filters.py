@@ -14,6 +14,7 @@ from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.filters import modernize, parse, where
 from containerd_aio.filters.characters import quote
 from containerd_aio.services import Services
+from tests.conftest import UNHEEDED
 from tests.filters.oracle import BAD, BAD_EXPRESSIONS, GOOD, GOOD_EXPRESSIONS
 
 pytestmark = pytest.mark.integration
@@ -47,7 +48,9 @@ async def test_the_daemon_refuses_what_is_bad(services: Services, text: str) -> 
     assert not await taken(services.caller, text)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=500, deadline=None, suppress_health_check=[*UNHEEDED, HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=9).map("".join))
 async def test_parser_and_daemon_agree(services: Services, text: str) -> None:
     verdict = True

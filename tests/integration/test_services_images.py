@@ -29,7 +29,7 @@ async def images(services: Services) -> AsyncIterator[Images]:
 
 @pytest.fixture
 async def target(services: Services) -> Descriptor:
-    """A blob to name."""
+    """A blob to name; nothing holds it, so a collection may take it."""
     data = b'{"schemaVersion": 2}'
     return Descriptor(MEDIA_TYPE, await services.content.write_blob("target", data), len(data), {"a": "1"})
 
@@ -56,9 +56,11 @@ async def test_an_image_is_stored_found_and_removed(images: Images, target: Desc
 
 
 async def test_a_name_keeps_its_blob_and_a_synchronous_delete_removes_it(
-    services: Services, images: Images, target: Descriptor
+    services: Services, images: Images
 ) -> None:
-    await images.create(ImageInfo(NAME, target))
+    async with services.leases.hold():
+        target = Descriptor(MEDIA_TYPE, await services.content.write_blob("target", b"{}"), 2)
+        await images.create(ImageInfo(NAME, target))
     lease = await services.leases.create()
     await services.leases.delete(lease.id, sync=True)
     await services.content.info(target.digest)
