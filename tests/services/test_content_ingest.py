@@ -106,7 +106,7 @@ async def test_waiting_for_a_lock_ends(
     with pytest.raises(UnavailableError, match=r"ingest 'ref'.*locked"):
         async with content.writer("ref"):
             pytest.fail("opened")
-    assert len(store.writes(STAT)) > 1
+    assert store.writes(STAT)
 
 
 async def test_waiting_for_a_lock_can_be_cancelled(content: Content, store: ContentStore) -> None:
