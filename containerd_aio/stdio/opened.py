@@ -209,6 +209,8 @@ class OpenStdio:
 
         :raises Exception: what the user's own stream or descriptor raised while it was copied to or from; once
         """
+        if not all(pump.finished.is_set() for pump in self._ends.outputs):
+            self._complete = False
         async with AsyncExitStack() as steps:  # last first; each is done whatever happens to the others
             if unlink and self._remove is not None:
                 steps.callback(self._remove)

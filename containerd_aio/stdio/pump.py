@@ -56,8 +56,11 @@ class Pump:
 
     async def aclose(self) -> None:
         """Stop copying; waits until the task is gone."""
-        if self._task is not None:
-            await self._task.aclose()
+        try:
+            if self._task is not None:
+                await self._task.aclose()
+        finally:
+            self.finished.set()  # also where it was stopped before its first step
 
     async def _copy(self) -> None:
         try:

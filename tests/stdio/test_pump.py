@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import os
 
 import anyio
@@ -202,6 +203,31 @@ async def test_a_sink_that_is_slow_gets_all_of_it_and_does_not_hold_up_the_shim(
     assert opened.complete
     send.close()
     receive.close()
+
+
+async def test_output_that_is_given_up_while_it_is_copied_is_not_complete(fifo_dir: str) -> None:
+    out = Sink()
+    out.stuck = True
+    async with running(streams(None, out), fifo_dir) as (opened, shim), anyio.create_task_group() as group:
+        await shim.write(b"x")
+        shim.end()
+        group.start_soon(opened.drain, 60)
+        await anyio.wait_all_tasks_blocked()
+        assert opened.complete
+        with anyio.fail_after(5):
+            await opened.aclose()
+        assert not opened.complete
+
+
+async def test_closing_ends_a_drain_that_has_only_begun_to_copy(fifo_dir: str) -> None:
+    stdio = ConnectedStdio(stdout=lambda _: Sink(), patience=math.inf)
+    async with created(stdio, fifo_dir) as (opened, shim):
+        await shim.write(b"x")
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                drain = asyncio.ensure_future(opened.drain(60))
+                group.start_soon(opened.aclose)
+                await drain
 
 
 async def test_a_drain_that_has_no_time_for_the_end_still_has_what_came_copied(fifo_dir: str) -> None:
