@@ -81,6 +81,8 @@ def _open(worker: Worker, path: str) -> LocalFiles:
         raise InvalidArgumentError(
             f"{path!r} is neither a file nor a directory; give a stream to read from it"
         )
+    if kind == stat.S_IFREG and path.endswith(("/", "/.")):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     source = Source(_name(path, real), kind == stat.S_IFDIR)
     return LocalFiles(source, Tree(directories, on_this_host(parent)), names, worker)
 

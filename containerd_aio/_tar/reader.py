@@ -138,6 +138,7 @@ _KINDS: Final = {
     tarfile.BLKTYPE: Kind.BLOCK_DEVICE,
     tarfile.FIFOTYPE: Kind.FIFO,
 }
+_DEVICES: Final = (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
 # Only a file has content, whatever the size field of the others says (a hard link's may be that of the file).
 _WITHOUT_DATA: Final = tuple(type for type, kind in _KINDS.items() if kind is not Kind.FILE)
 
@@ -169,7 +170,7 @@ def _member(header: tarfile.TarInfo, extension: Extension) -> tuple[Member, int]
             uid=header.uid,
             gid=header.gid,
             mtime_ns=int(header.mtime) * 10**9,
-            device=(header.devmajor, header.devminor),
+            device=(header.devmajor, header.devminor) if kind in _DEVICES else (0, 0),
         )
     )
     if abs(member.mtime_ns) >= _MAX_TIME:

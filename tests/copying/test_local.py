@@ -55,6 +55,10 @@ async def test_it_is_called_as_it_was_given(
 
 async def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(b"")
+    for path in (f"{tmp_path}/file/", f"{tmp_path}/file/."):
+        with pytest.raises(NotADirectoryError):
+            await archive_of(path, "x")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InvalidArgumentError, match="neither a file nor a directory; give a stream"):
         await archive_of(tmp_path / "fifo", "x")

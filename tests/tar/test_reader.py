@@ -201,7 +201,7 @@ async def test_all_that_tarfile_says_of_a_member_is_read() -> None:
     device = tarfile.TarInfo("null")
     device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 3
     fifo = tarfile.TarInfo("fifo")
-    fifo.type, fifo.mtime = tarfile.FIFOTYPE, -1
+    fifo.type, fifo.mtime, fifo.devmajor = tarfile.FIFOTYPE, -1, 7
     assert [member for member, _ in await read(tar([info, device, fifo]))] == [
         Member(
             "x",
