@@ -149,7 +149,7 @@ async def batches(archive: TarReader, check: Check) -> AsyncGenerator[Batch]:
     weight = 0
     async for item in _items(archive, check):
         batch.append(item)
-        weight += _MEMBER_WEIGHT if isinstance(item, Member) else _PIECE_WEIGHT + len(item)
+        weight += _weight_of(item)
         if weight >= _BATCH_SIZE:
             yield batch
             batch, weight = [], 0
@@ -167,6 +167,13 @@ async def _items(archive: TarReader, check: Check) -> AsyncGenerator[Member | by
         yield member
         while member.kind is Kind.FILE and (piece := await archive.read()):
             yield piece
+
+
+def _weight_of(item: Member | bytes) -> int:
+    if isinstance(item, bytes):
+        return _PIECE_WEIGHT + len(item)
+    attributes = sum(map(len, item.xattrs.values()))
+    return _MEMBER_WEIGHT + len(item.name) + len(item.target) + attributes
 
 
 class _Seen:

@@ -115,12 +115,17 @@ async def read_file(container: Copied, path: StrPath, *, max_size: int) -> bytes
 
 
 async def write_file(
-    container: Copied, path: StrPath, data: bytes, *, mode: int | None, owner: str | None, parents: bool
+    container: Copied, path: StrPath, data: object, *, mode: int | None, owner: str | None, parents: bool
 ) -> None:
     """Make a file of a container, or replace the one that is there."""
     place = _checked(path)
     if not name_of(place) or place.endswith("/"):
         raise InvalidArgumentError(f"{place!r} is the name of a directory, not of a file")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"a file holds bytes, not {type(data).__name__}; text has to be encoded")
+    if mode is not None and not 0 <= mode <= 0o7777:
+        raise InvalidArgumentError(f"{mode:#o} is no mode of a file: 0 to 0o7777")
+    content = bytes(data)
     async with opened_files(container) as files:
         located = await files.locate(place)
         before = located.member or Member("", Kind.FILE)
@@ -130,7 +135,7 @@ async def write_file(
         member = Member(
             "/".join(to.names),
             Kind.FILE,
-            size=len(data),
+            size=len(content),
             mode=before.mode if mode is None else mode,
             uid=uid,
             gid=gid,
@@ -138,7 +143,7 @@ async def write_file(
         )
         taken = IntoContainer(owners=files.owners)(member)
         assert taken is not None  # only directories are left out
-        async with aclosing(_one([taken, data])) as members:
+        async with aclosing(_one([taken, content])) as members:
             await files.write(to.base, members)
 
 

@@ -12,7 +12,7 @@ from containerd_aio import InvalidArgumentError
 from containerd_aio._copying.checks import Batch, IntoContainer, OntoHost, archive_of, batches
 from containerd_aio._copying.owners import IdMap, IdRange, Owners
 from containerd_aio._tar.member import Kind, Member
-from tests.copying.trees import directory, hard_link, link, tar_of
+from tests.copying.trees import directory, hard_link, link, member, tar_of
 
 FILE = Member("a/b", Kind.FILE, size=3, mode=0o4755, uid=1, gid=2, mtime_ns=5, xattrs={"user.x": b"1"})
 
@@ -164,6 +164,14 @@ async def test_members_come_in_portions_of_some_size() -> None:
         *(f"f{n}" for n in range(600)),
     ]
     assert sum(len(item) for item in items if isinstance(item, bytes)) == (3 << 20) + 600
+
+
+async def test_members_that_have_much_to_say_come_in_smaller_portions() -> None:
+    """A kilobyte of gzip can stand for a megabyte of attributes, and for a thousand of those."""
+    members = [member(f"f{number}") for number in range(8)]
+    for each in members:
+        each.pax_headers = {"SCHILY.xattr.user.a": "x" * 600_000}
+    assert [len(batch) for batch in await batched(tar_of(members), IntoContainer())] == [2, 2, 2, 2]
 
 
 async def test_what_is_left_out_is_left_out_with_its_content() -> None:

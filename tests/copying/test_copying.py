@@ -57,3 +57,20 @@ async def test_bytes_that_are_no_archive_are_refused(container: Container) -> No
         await container.copy_in(b"hello, world", "/")
     with pytest.raises(InvalidArgumentError, match="the archive is empty"):
         await container.copy_in(b"", "/")
+
+
+async def test_a_path_can_be_a_path(container: Container) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"'/\\ud800' cannot be a path"):
+        await container.read_file("/\ud800")
+
+
+@pytest.mark.parametrize("data", ["text", 5, None, [1]])
+async def test_a_file_holds_bytes(container: Container, data: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"holds bytes, not {type(data).__name__}"):
+        await container.write_file("/x", data)
+
+
+@pytest.mark.parametrize("mode", [-1, 0o10000])
+async def test_a_mode_is_one_of_a_file(container: Container, mode: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="is no mode of a file"):
+        await container.write_file("/x", b"", mode=mode)
