@@ -81,6 +81,16 @@ def check_path(option: str, value: object) -> str:
     return path
 
 
+def check_flag(option: str, value: object) -> bool:
+    """Return ``value``, ``True`` or ``False``; ``"false"``, say, would count as true.
+
+    :raises InvalidArgumentError: for anything else
+    """
+    if not isinstance(value, bool):
+        raise invalid(option, value, "is neither True nor False")
+    return value
+
+
 def check_integer(option: str, value: object, *, minimum: int, maximum: int = INT64_MAX) -> int:
     """Return ``value``, an integer from ``minimum`` to ``maximum``.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from containerd_aio.errors import InvalidArgumentError
-from containerd_aio.spec.arguments import check_path, check_text, invalid
+from containerd_aio.spec.arguments import check_flag, check_path, check_text, invalid
 
 MAX_FILE_SIZE: Final = 10 * 2**20
 
@@ -55,7 +55,7 @@ def device_at(option: str, path: str | os.PathLike[str], *, follow_links: bool =
     """
     place = check_path(option, path)
     try:
-        found = os.stat(place, follow_symlinks=follow_links)
+        found = os.stat(place, follow_symlinks=check_flag(option, follow_links))
     except OSError as error:
         raise unreadable(option, place, error) from error
     if stat.S_ISLNK(found.st_mode):

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from containerd_aio.spec import schema
 from containerd_aio.spec.arguments import (
+    check_flag,
     check_integer,
     check_name,
     check_path,
@@ -58,7 +59,7 @@ def bind(
 
     :raises InvalidArgumentError: if a path is not absolute, or the propagation unknown
     """
-    options = ["rbind", "ro" if readonly else "rw"]
+    options = ["rbind", "ro" if check_flag("bind", readonly) else "rw"]
     kind = None if propagation is None else _propagation("bind", propagation)
     if kind is not None:
         options.append(kind)
@@ -198,11 +199,15 @@ def rootfs_path(path: str | os.PathLike[str]) -> SpecOption:
 
 
 def readonly_rootfs(enabled: bool = True) -> SpecOption:
-    """Make the root filesystem read-only, or, with ``False``, writable again; mounts stay as they are."""
+    """Make the root filesystem read-only, or, with ``False``, writable again; mounts stay as they are.
+
+    :raises InvalidArgumentError: if ``enabled`` is neither
+    """
+    flag = check_flag("readonly_rootfs", enabled)
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         root = root_of(spec)
-        root["readonly"] = bool(enabled)
+        root["readonly"] = flag
         return {**spec, "root": root}
 
     return option

@@ -14,8 +14,10 @@ are those of containerd's host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TypeAlias, cast
 
 from containerd_aio.errors import InvalidArgumentError
@@ -48,11 +50,11 @@ class RootfsNeeded(InvalidArgumentError):  # noqa: N818 - a request to whoever b
 def compose(*options: SpecOption) -> SpecOption:
     """Return one option that applies ``options`` from left to right.
 
-    :raises InvalidArgumentError: if one is none, such as a list of them; when it is applied, what they raise
+    :raises InvalidArgumentError: if one is none: a list of them, or what makes one and was not called; when it is
+        applied, what they raise
     """
     for each in cast("tuple[object, ...]", options):
-        if not callable(each):
-            raise InvalidArgumentError(f"{each!r} is not an option")
+        _check(each)
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         for each in options:
@@ -72,8 +74,46 @@ def build(context: SpecContext, options: Iterable[SpecOption]) -> Spec:
 
 
 def _applied(option: SpecOption, spec: Spec, context: SpecContext) -> Spec:
-    result = cast("Spec | None", option(spec, context))
+    result = cast("object", option(spec, context))
     # An option of the user's own that changes its argument and forgets the `return` is an easy mistake.
-    if result is None:
-        raise InvalidArgumentError(f"the option {option!r} returned None, not the new spec")
-    return result
+    if not isinstance(result, Mapping):
+        raise InvalidArgumentError(
+            f"{_name(option)} returned another function, not the new spec: call it, {_name(option)}(...)"
+            if callable(result)
+            else f"the option {option!r} returned {result!r:.100}, not the new spec"
+        )
+    return cast(Spec, result)
+
+
+def _check(option: object) -> None:
+    """Refuse what is no option, as far as it can be told without applying it."""
+    if not callable(option):
+        raise InvalidArgumentError(f"{option!r} is not an option")
+    if _makes_ours(option) or not _takes_a_spec(option):
+        raise InvalidArgumentError(
+            f"{_name(option)} is not an option but what makes one: call it, {_name(option)}(...)"
+        )
+
+
+def _makes_ours(option: Callable[..., object]) -> bool:
+    """Tell whether it is a function of this package; what those return is defined in them."""
+    return (
+        isinstance(option, FunctionType)
+        and option.__module__.startswith(f"{__package__}.")
+        and option.__qualname__ == option.__name__
+        and not option.__name__.startswith("_")
+    )
+
+
+def _takes_a_spec(option: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(option).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        pass  # a builtin that does not tell
+    return True
+
+
+def _name(option: Callable[..., object]) -> str:
+    return getattr(option, "__name__", repr(option))

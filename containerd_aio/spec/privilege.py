@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from containerd_aio.spec.arguments import check_flag
 from containerd_aio.spec.capability_sets import current_capabilities
 from containerd_aio.spec.confinement import apparmor_profile, masked_paths, readonly_paths, selinux_label
 from containerd_aio.spec.device_nodes import all_devices_allowed, host_devices
@@ -20,6 +21,7 @@ def privileged(*, devices: bool = False) -> SpecOption:
 
     What stays as it is: its namespaces, its user, its limits, and `no_new_privileges`.
     """
+    check_flag("privileged", devices)
     opened = compose(
         current_capabilities(),
         masked_paths(),

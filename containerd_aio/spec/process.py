@@ -7,7 +7,7 @@ import resource
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from containerd_aio.spec.arguments import check_integer, check_path, check_text, invalid
+from containerd_aio.spec.arguments import check_flag, check_integer, check_path, check_text, invalid
 from containerd_aio.spec.default import DEFAULT_PATH
 from containerd_aio.spec.environment import Changes, env_changes, file_changes, merged_env, split_env
 from containerd_aio.spec.host import read_file
@@ -146,11 +146,15 @@ def oom_score_adj(adjustment: int) -> SpecOption:
 
 
 def no_new_privileges(enabled: bool = True) -> SpecOption:
-    """Forbid set-user-id programs and file capabilities to raise privileges (the default), or allow it."""
+    """Forbid set-user-id programs and file capabilities to raise privileges (the default), or allow it.
+
+    :raises InvalidArgumentError: if ``enabled`` is neither ``True`` nor ``False``
+    """
+    flag = check_flag("no_new_privileges", enabled)
 
     def option(spec: Spec, context: SpecContext) -> Spec:
         process = process_of(spec)
-        process["noNewPrivileges"] = bool(enabled)
+        process["noNewPrivileges"] = flag
         return {**spec, "process": process}
 
     return option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import re
 import tempfile
@@ -257,6 +258,59 @@ def test_composed_options_are_one_option(context: SpecContext) -> None:
     both = spec.compose(spec.hostname("first"), spec.compose(spec.cwd("/a"), spec.hostname("second")))
     built = spec.build(context, [both])
     assert (built["hostname"], built["process"]["cwd"]) == ("second", "/a")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_what_makes_an_option_is_not_taken_for_one(name: str) -> None:
+    """All of ours, whatever they take; `compose` is called for any ``options=``."""
+    with pytest.raises(
+        InvalidArgumentError, match=rf"^{name} is not an option but .* call it, {name}\(\.\.\.\)$"
+    ):
+        spec.compose(getattr(spec, name))
+    assert callable(spec.compose(OPTIONS[name]))
+
+
+def test_what_makes_an_option_of_the_users_own_is_told_to_be_called(context: SpecContext) -> None:
+    def sized(width: int, height: int) -> SpecOption:
+        return spec.console_size(width, height)
+
+    def named(name: str) -> SpecOption:
+        return spec.hostname(name)
+
+    with pytest.raises(InvalidArgumentError, match=r"^named is not an option but what makes one"):
+        spec.build(context, [named])  # type: ignore[list-item]
+    wrong: Any = lambda first, second: named  # noqa: E731
+    with pytest.raises(InvalidArgumentError, match=r"returned another function, not the new spec: call it"):
+        spec.build(context, [wrong])
+    wrong = lambda first, second: "web"  # noqa: E731
+    with pytest.raises(InvalidArgumentError, match="returned 'web', not the new spec"):
+        spec.build(context, [wrong])
+    with pytest.raises(InvalidArgumentError, match="console_size"):
+        spec.build(context, [sized])  # type: ignore[list-item]
+
+
+def flags() -> list[tuple[str, str]]:
+    """Each option with each of its parameters that is true or false."""
+    found = []
+    for name in OPTIONS:
+        for parameter in inspect.signature(getattr(spec, name)).parameters.values():
+            if parameter.annotation == "bool":
+                found.append((name, parameter.name))
+    return found
+
+
+@pytest.mark.parametrize(("name", "flag"), flags())
+@pytest.mark.parametrize("value", ["false", 0, None])
+def test_a_flag_is_true_or_false_and_nothing_that_counts_as_such(name: str, flag: str, value: object) -> None:
+    paths = {"bind": ("/srv", "/data"), "device": ("/dev/null",)}
+    with pytest.raises(InvalidArgumentError, match=f"^{name}: .* is neither True nor False"):
+        getattr(spec, name)(*paths.get(name, ()), **{flag: value})
+
+
+def test_flags_are_found() -> None:
+    assert {"bind", "device", "no_new_privileges", "privileged", "readonly_rootfs"} <= {
+        name for name, _ in flags()
+    }
 
 
 def test_an_option_that_forgets_its_return_is_told_so(context: SpecContext) -> None:
