@@ -7,7 +7,7 @@ containerd itself takes any text as an image's name; a reference is what people 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from containerd_aio.errors import InvalidArgumentError
@@ -68,15 +68,6 @@ class Reference:
         if self.domain == DEFAULT_DOMAIN:
             short = self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
         return short + self._suffix
-
-    def with_tag(self, tag: str) -> Reference:
-        """Return the reference to another tag of the same repository, without a digest.
-
-        :raises InvalidArgumentError: if that is no tag
-        """
-        if not _TAG.fullmatch(tag):
-            raise _invalid(f"{self.name}:{tag}", f"{tag!r} is not a tag")
-        return replace(self, tag=tag, digest=None)
 
     @property
     def _suffix(self) -> str:

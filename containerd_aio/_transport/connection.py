@@ -56,11 +56,6 @@ class Connection:
         self._closed = False
 
     @property
-    def closed(self) -> bool:
-        """Whether ``aclose()`` was called."""
-        return self._closed
-
-    @property
     def peer_pid(self) -> int | None:
         """The pid, as we see it, of who listens on the unix socket that is open; ``None`` where nobody can tell.
 

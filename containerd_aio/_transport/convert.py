@@ -76,17 +76,6 @@ def platform_from(message: api.Platform) -> Platform:
     )
 
 
-def to_platform(platform: Platform) -> api.Platform:
-    """Return the message for a platform."""
-    return api.Platform(
-        os=platform.os,
-        architecture=platform.architecture,
-        variant=platform.variant,
-        os_version=platform.os_version,
-        os_features=list(platform.os_features),
-    )
-
-
 def any_from(message: ProtoAny) -> AnyValue | None:
     """Return the value that containerd sent, ``None`` where it sent none or one without a type."""
     if not message.type_url:

@@ -57,8 +57,6 @@ _TEXTS: Final[tuple[tuple[Status, str, str, type[ContainerdError]], ...]] = (
     ),
 )
 
-_SHIM_GONE: Final = "ttrpc: closed"
-
 _CALL_FAILURES: Final = (
     GRPCError,
     StreamTerminatedError,
@@ -70,11 +68,6 @@ _CALL_FAILURES: Final = (
     UnicodeError,
     ContainerdError,
 )
-
-
-def shim_is_gone(error: ContainerdError) -> bool:
-    """Tell whether containerd failed because the task's shim has died (``ttrpc: closed``)."""
-    return _SHIM_GONE in error.server_message
 
 
 class Translation:

@@ -23,7 +23,6 @@ _RUNTIME_SPEC: Final = "types.containerd.io/opencontainers/runtime-spec/1"
 SPEC: Final = f"{_RUNTIME_SPEC}/Spec"
 PROCESS: Final = f"{_RUNTIME_SPEC}/Process"
 LINUX_RESOURCES: Final = f"{_RUNTIME_SPEC}/LinuxResources"
-FEATURES: Final = f"{_RUNTIME_SPEC}/features/Features"
 
 _PACKAGES: Final = frozenset(
     {

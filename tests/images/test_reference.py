@@ -88,12 +88,6 @@ def test_the_familiar_form_is_short_and_means_the_same(text: str, familiar: str)
     assert Reference.parse(familiar) == reference
 
 
-def test_another_tag_of_the_repository_drops_the_digest() -> None:
-    assert str(Reference.parse(f"busybox@{DIGEST}").with_tag("2")) == "docker.io/library/busybox:2"
-    with pytest.raises(InvalidArgumentError, match="is not a tag"):
-        Reference.parse("busybox").with_tag("a b")
-
-
 @given(st.text(max_size=40) | st.from_regex(r"[a-zA-Z0-9./:@_-]{1,40}", fullmatch=True))
 def test_any_text_is_a_reference_that_reads_back_the_same_or_is_refused(text: str) -> None:
     try:

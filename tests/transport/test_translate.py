@@ -14,7 +14,7 @@ from containerd_aio._api.google.protobuf import Any as ProtoAny
 from containerd_aio._api.google.rpc import Status as RpcStatus
 from containerd_aio._transport.address import Address
 from containerd_aio._transport.codec import DecodeError, EncodeError, encode
-from containerd_aio._transport.translate import Translation, shim_is_gone
+from containerd_aio._transport.translate import Translation
 from containerd_aio.errors import ContainerdError
 
 METHOD = "containerd.services.tasks.v1.Tasks/Get"
@@ -107,22 +107,6 @@ def test_the_texts_that_count(status: Status, message: str, cls: type[Containerd
     error = translated(GRPCError(status, message))
     assert type(error) is cls
     assert error.server_message == message
-
-
-@pytest.mark.parametrize(
-    ("message", "gone"),
-    [
-        ("ttrpc: closed: unknown", True),
-        ("failed to kill: ttrpc: closed", True),
-        ("process already finished", False),
-    ],
-)
-def test_a_dead_shim_is_recognised(message: str, gone: bool) -> None:
-    assert shim_is_gone(translated(GRPCError(Status.UNKNOWN, message))) is gone
-
-
-def test_a_subject_named_like_that_text_is_no_dead_shim() -> None:
-    assert not shim_is_gone(translated(GRPCError(Status.UNKNOWN, "no"), about="task 'ttrpc: closed'"))
 
 
 @pytest.mark.parametrize(

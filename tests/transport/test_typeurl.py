@@ -120,7 +120,6 @@ def test_bytes_that_are_no_such_message_are_refused(data: bytes) -> None:
         (typeurl.SPEC, "Spec"),
         (typeurl.PROCESS, "Process"),
         (typeurl.LINUX_RESOURCES, "LinuxResources"),
-        (typeurl.FEATURES, "features/Features"),
     ],
 )
 def test_the_registered_paths(url: str, path: str) -> None:
