@@ -6,7 +6,7 @@ errors that leave this module are ``ContainerdError``s that name the method and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -75,7 +75,8 @@ class Caller:
     ) -> AbstractAsyncContextManager[Incoming[R]]:
         """Make a call that many messages answer; leaving the block before their end resets it at once.
 
-        Entered, the request is sent. No deadline applies. Errors as with ``unary()``, on entering and receiving.
+        Entered, the request is sent; it is sent again, once, if the server refuses it before it has begun with it. No
+        deadline applies. Errors as with ``unary()``, on entering and receiving.
         """
         return self._server_stream(method, request, response, about)
 
@@ -100,35 +101,46 @@ class Caller:
                 raise InternalError("the server answered with several messages")
             return answer
 
-    @asynccontextmanager
-    async def _opened(self, method: str, translation: Translation) -> AsyncGenerator[CallStream]:
+    async def _opened(self, stack: ExitStack, method: str) -> CallStream:
+        """Open a stream that the end of ``stack`` closes."""
         stream = self._stream(method, None)
-        with traced(method, self.namespace), ExitStack() as stack:
-            with translation:
-                stack.enter_context(self.connection.watching(stream.interruption))
-                stack.enter_context(closing(stream))
-                # A task that still uses the call then would wait for ever.
-                over = FailedPreconditionError("the call is over: its block was left")
-                stack.callback(stream.interruption.cancel, over)
-                await stream.open()
-            yield stream
+        stack.enter_context(self.connection.watching(stream.interruption))
+        stack.enter_context(closing(stream))
+        # A task that still uses the call then would wait for ever.
+        over = FailedPreconditionError("the call is over: its block was left")
+        stack.callback(stream.interruption.cancel, over)
+        await stream.open()
+        return stream
 
     @asynccontextmanager
     async def _server_stream(
         self, method: str, request: betterproto.Message, response: type[R], about: str
     ) -> AsyncGenerator[Incoming[R]]:
         translation = Translation(self.connection.address, method, about)
-        async with self._opened(method, translation) as stream:
+        with traced(method, self.namespace), ExitStack() as stack:
+
+            async def begin() -> CallStream:
+                stream = await self._opened(stack, method)
+                await stream.send(message, end=True)
+                return stream
+
             with translation:
-                await stream.send(encode(request), end=True)
-            yield Incoming(stream, translation, response)
+                message = encode(request)
+                again: Callable[[], Awaitable[CallStream]] | None = begin
+                try:
+                    stream = await begin()
+                except NotProcessedError:
+                    stream, again = await begin(), None
+            yield Incoming(stream, translation, response, again)
 
     @asynccontextmanager
     async def _duplex(
         self, method: str, request: type[Q], response: type[R], about: str
     ) -> AsyncGenerator[Duplex[Q, R]]:
         translation = Translation(self.connection.address, method, about)
-        async with self._opened(method, translation) as stream:
+        with traced(method, self.namespace), ExitStack() as stack:
+            with translation:
+                stream = await self._opened(stack, method)
             yield Duplex[Q, R](stream, translation, response)
 
     def _stream(self, method: str, limit: float | None) -> CallStream:
@@ -152,13 +164,21 @@ class Caller:
 class Incoming(Generic[R]):
     """The answers of a server stream: an async iterator that ends when the server ends it.
 
-    Cancelling a receive loses nothing. One task may iterate at a time.
+    Cancelling a receive loses nothing. One task may iterate at a time. ``again`` makes the call anew, for a server
+    that turns out not to have begun with it; ``None`` if that was done.
     """
 
-    def __init__(self, stream: CallStream, translation: Translation, response: type[R]) -> None:
+    def __init__(
+        self,
+        stream: CallStream,
+        translation: Translation,
+        response: type[R],
+        again: Callable[[], Awaitable[CallStream]] | None,
+    ) -> None:
         self._stream = stream
         self._translation = translation
         self._response = response
+        self._again = again
         self._reading = anyio.ResourceGuard("reading from")
 
     def __aiter__(self) -> Incoming[R]:
@@ -166,10 +186,22 @@ class Incoming(Generic[R]):
 
     async def __anext__(self) -> R:
         with self._reading, self._translation:
-            data = await self._stream.receive()
+            data = await self._receive()
             if data is not None:
                 return decode(self._response, data)
         raise StopAsyncIteration
+
+    async def _receive(self) -> bytes | None:
+        try:
+            data = await self._stream.receive()
+        except NotProcessedError:
+            if self._again is None:
+                raise
+            self._stream = await self._again()
+            self._again = None
+            return await self._stream.receive()
+        self._again = None
+        return data
 
 
 class Duplex(Generic[Q, R]):

@@ -86,9 +86,9 @@ class ClientProtocol(H2Protocol):
     @property
     def usable(self) -> bool:
         """Whether new calls may be made on it."""
-        return (
-            self._streams is not None and self._streams.closed_because is None and not self._streams.retired
-        )
+        if self._streams is None or self.connection.is_closing():
+            return False
+        return self._streams.closed_because is None and not self._streams.retired
 
     @property
     def closed_because(self) -> str | None:
@@ -117,7 +117,7 @@ class ClientProtocol(H2Protocol):
         h2.initiate_connection()
         h2.increment_flow_control_window(_CONNECTION_WINDOW - _INITIAL_WINDOW)
         h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW})
-        self.connection = _ClientConnection(h2, self._transport, config=self.config)
+        self.connection = _ClientConnection(h2, _Writing(self._transport), config=self.config)
         self.processor = self._streams = _ClientProcessor(self.handler, self.connection, self._end_starting)
         self.connection.flush()
 
@@ -155,6 +155,8 @@ class ClientProtocol(H2Protocol):
 
         :raises NotProcessedError: if the connection ends meanwhile
         """
+        if self.connection.is_closing():
+            raise NotProcessedError(self.closed_because or _LOST)
         stream = self.connection.create_stream(wrapper=interruption)
         self._starting.add(interruption)
         try:
@@ -192,6 +194,25 @@ class ClientProtocol(H2Protocol):
         # asyncio's transport fails on an abort() after its last bytes have gone out and it has closed itself.
         if self._transport is not None and not self.gone.is_set():
             self._transport.abort()
+
+
+class _Writing(asyncio.Transport):
+    """What grpclib knows of the transport. Once that is closing it takes nothing more: of a server that was killed
+    many calls are told at once, each of them resets its stream, and asyncio would warn of each such write."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 class _H2Connection(H2Connection):
@@ -259,7 +280,7 @@ class _ClientProcessor(EventsProcessor):
     def process_stream_reset(self, event: StreamReset) -> None:
         stream = self.streams.get(event.stream_id)
         if stream is not None and stream.wrapper is not None:
-            stream.wrapper.cancel(_reset_error(event))
+            stream.wrapper.cancel(_reset_error(event, begun=stream.headers is not None))
 
     def process_connection_terminated(self, event: ConnectionTerminated) -> None:
         reason = f"the server ended the connection (GOAWAY, code {event.error_code})"
@@ -285,9 +306,9 @@ class _ClientProcessor(EventsProcessor):
             self.close()
 
 
-def _reset_error(event: StreamReset) -> StreamTerminatedError:
+def _reset_error(event: StreamReset, *, begun: bool) -> StreamTerminatedError:
     if not event.remote_reset:
         return StreamTerminatedError("the server broke the protocol on this stream")
-    if event.error_code == ErrorCodes.REFUSED_STREAM:
+    if event.error_code == ErrorCodes.REFUSED_STREAM and not begun:
         return NotProcessedError("the server refused the stream")
     return StreamTerminatedError(f"the server reset the stream (code {event.error_code})")

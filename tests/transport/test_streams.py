@@ -293,6 +293,82 @@ async def test_what_came_before_the_end_is_read_though_the_connection_is_lost(
                 assert [part.data async for part in chunks] == [b"two", b"three"]
 
 
+async def gives_one(peer: Peer) -> None:
+    peer.begin()
+    while True:
+        stream = await peer.request()
+        peer.headers(stream)
+        peer.message(stream, chunk("one"))
+        peer.trailers(stream)
+
+
+async def test_a_stream_that_the_server_refuses_is_made_again_once(
+    connect: Connect, socket_path: Path
+) -> None:
+    calls: list[int] = []
+
+    async def refuses(peer: Peer) -> None:
+        peer.begin()
+        while True:
+            calls.append(await peer.request())
+            peer.reset(calls[-1], ErrorCodes.REFUSED_STREAM)
+
+    async with listening(socket_path, refuses), read(connect()) as chunks:
+        with anyio.fail_after(5), pytest.raises(ConnectionLostError, match="has not begun with the call"):
+            await anext(chunks)
+    assert len(calls) == 2
+
+
+async def test_a_stream_that_the_server_refuses_the_first_time_is_read_as_if_it_had_not(
+    connect: Connect, socket_path: Path
+) -> None:
+    async def refuses_one(peer: Peer) -> None:
+        peer.begin()
+        peer.reset(await peer.request(), ErrorCodes.REFUSED_STREAM)
+        stream = await peer.request()
+        peer.headers(stream)
+        for text in ("one", "two"):
+            peer.message(stream, chunk(text))
+        peer.trailers(stream)
+        await peer.next(Event)
+
+    async with listening(socket_path, refuses_one), read(connect()) as chunks:
+        with anyio.fail_after(5):
+            assert [part.data async for part in chunks] == [b"one", b"two"]
+
+
+async def test_a_stream_that_goaway_says_was_not_looked_at_is_made_again_over_a_new_connection(
+    connect: Connect, socket_path: Path
+) -> None:
+    async def goes_away(peer: Peer) -> None:
+        peer.begin()
+        await peer.request()
+        peer.raw(b"\0\0\x08\7\0\0\0\0\0" + bytes(4) + bytes(4))
+        await peer.reader.read()
+
+    async with listening(socket_path, goes_away, gives_one), read(connect()) as chunks:
+        with anyio.fail_after(5):
+            assert [part.data async for part in chunks] == [b"one"]
+
+
+async def test_a_stream_that_has_begun_is_never_made_again(connect: Connect, socket_path: Path) -> None:
+    calls: list[int] = []
+
+    async def refuses_late(peer: Peer) -> None:
+        peer.begin()
+        while True:
+            calls.append(await peer.request())
+            peer.headers(calls[-1])
+            peer.message(calls[-1], chunk("one"))
+            peer.reset(calls[-1], ErrorCodes.REFUSED_STREAM)
+
+    async with listening(socket_path, refuses_late), read(connect()) as chunks:
+        with anyio.fail_after(5), pytest.raises(ConnectionLostError):
+            async for _ in chunks:
+                pass
+    assert len(calls) == 1
+
+
 async def test_a_connection_lost_in_the_middle(connect: Connect, socket_path: Path) -> None:
     go = anyio.Event()
 
