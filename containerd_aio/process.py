@@ -158,6 +158,9 @@ class Process:
     async def kill(self, signal: int | str = signals.SIGKILL, *, all: bool = False) -> None:
         """Send a signal, by number or name (``SIGTERM``, ``term``, ``RTMIN+3``).
 
+        containerd knows a process by its ids alone. So it is asked first whether they are this process's still; it
+        cannot be kept from giving them to another one between that and the signal.
+
         ``all``, for a task only, sends it to every process of the container, also to those that a task without a
         pid namespace of its own has left behind. Returns when it is sent: ``wait()`` tells of the end. What is
         paused takes a signal when it is resumed, but a task that is to be killed is thawed by runc.
@@ -215,7 +218,8 @@ class Process:
 
     async def delete(self, *, kill: bool = False) -> ExitStatus | None:
         """Remove the ended process from containerd and return how it ended, ``None`` if it never ran, or if that
-        cannot be learned any more: then ``wait()`` tells why.
+        cannot be learned any more: then ``wait()`` tells why. That it is gone already is no error, and another process
+        that has its ids by now is left alone, as with ``kill()``.
 
         What it wrote and nobody read yet is kept in memory (1 MiB a stream at most) and can be read afterwards; what
         is copied elsewhere (``inherit()``, ``streams()``) is waited for.
@@ -224,7 +228,7 @@ class Process:
 
         :raises FailedPreconditionError: if it is running or paused; with ``kill``, if it is an exec of a paused task
             that cannot die before that is resumed (cgroup v1)
-        :raises NotFoundError: if somebody else deleted it, and how it ended is not known
+        :raises NotFoundError: if it is gone, and containerd cannot be asked now how it ended
         """
         await self._ending.delete(kill=kill)
         await self._stdio.aclose()

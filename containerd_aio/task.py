@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 
+import anyio
+
 from containerd_aio._capture import MAX_OUTPUT, captured, check_max_output
 from containerd_aio._checkpoint.directory import checkpoint_to_directory
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
@@ -165,7 +167,7 @@ class Task(Process):
             raise InvalidArgumentError(
                 f"'{id}' is no exec but the task itself; container.task(stdio=...) attaches to that"
             )
-        self._calls.key()
+        await self._calls.own_key()
         return await load(
             self._session,
             ProcessKey(self.id, id),
@@ -190,7 +192,7 @@ class Task(Process):
             raise InvalidArgumentError(
                 f"resources is a mapping, as spec.resources() makes it, not {resources!r}"
             )
-        key = self._calls.key()
+        key = await self._calls.own_key()
         try:
             async with state_named("it cannot be updated", self.name, self.status, allowed=_UPDATABLE):
                 await self._session.services.tasks.update(key.container_id, document, annotations=annotations)
@@ -202,7 +204,7 @@ class Task(Process):
 
         :raises NotFoundError: if the task was deleted
         """
-        self._calls.key()
+        await self._calls.own_key()
         for told in await self._session.services.tasks.metrics(where(id=self.id)):
             return told
         await self.status()
@@ -210,7 +212,7 @@ class Task(Process):
 
     async def pids(self) -> list[ProcessInfo]:
         """Ask for the processes in the container, with the exec id of each that an exec started."""
-        return await self._session.services.tasks.list_pids(self._calls.key().container_id)
+        return await self._session.services.tasks.list_pids((await self._calls.own_key()).container_id)
 
     async def pause(self) -> None:
         """Freeze all processes of the container.
@@ -291,7 +293,7 @@ class Task(Process):
                 await self._let_execs_go()
 
     async def _let_execs_go(self) -> None:
-        async with AsyncExitStack() as steps:  # each, whatever happens to the others
-            for process in self._execs:
-                steps.push_async_callback(process.stdio.aclose)
-                steps.push_async_callback(process.stdio.drain, LAST_OUTPUT_SECONDS)
+        async with AsyncExitStack() as closing, anyio.create_task_group() as draining:
+            for process in self._execs:  # each is closed, whatever happens to the others
+                closing.push_async_callback(process.stdio.aclose)
+                draining.start_soon(process.stdio.drain, LAST_OUTPUT_SECONDS)

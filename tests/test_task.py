@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import math
 import os
+import struct
+import termios
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from grpclib.const import Status
 
@@ -299,3 +305,32 @@ async def test_with_the_task_go_the_streams_of_its_execs(
         with pytest.raises(anyio.EndOfStream):
             await process.stdout.receive()
     assert (await asleep.wait()).code == 137
+
+
+def unread(fifo: int) -> int:
+    """How many bytes are in a FIFO."""
+    return int(struct.unpack("i", fcntl.ioctl(fifo, termios.FIONREAD, bytes(4)))[0])
+
+
+async def test_the_last_output_of_all_execs_is_taken_at_once(
+    fake: FakeContainerd, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are, and whatever holds their outputs open, that takes as long as one."""
+    monkeypatch.setattr("containerd_aio.task.LAST_OUTPUT_SECONDS", math.inf)
+    processes = [await task.exec(id, ["sleep"], stdio=pipes()) for id in ("one", "two", "three")]
+    with ExitStack() as children:
+        held = []
+        for process in processes:
+            await process.start()
+            held.append(os.open(process.stdio.stdout_path, os.O_WRONLY))
+            children.callback(os.close, held[-1])
+            os.write(held[-1], b"late")
+        deleting = asyncio.create_task(task.delete(kill=True))
+        with anyio.fail_after(10):
+            while any(map(unread, held)):
+                await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(10):
+        await deleting
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.receive() == b"late"

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import anyio
 
-from containerd_aio._exits.record import ExitRecord, Phase
+from containerd_aio._exits.record import ExitRecord, Phase, Verdict
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
 from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
@@ -161,7 +161,8 @@ class Inquiry:
         """Write the answer into the record; tell whether containerd must be asked again."""
         if answer.status.state is ProcessState.UNKNOWN:
             return True
-        record.answered(answer)
+        if record.answered(answer) is Verdict.DOUBTED:
+            return True  # it is started by somebody else, and what was heard of its end may be made up
         never_ran = answer.status.state is ProcessState.CREATED and record.phase is not Phase.STARTING
         if never_ran and record.key.exec_id and self._table.init_ended(record.key.container_id):
             record.missing("it was not started before the container's init ended")

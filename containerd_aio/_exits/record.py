@@ -12,6 +12,8 @@ import copy
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
+import anyio
+
 from containerd_aio.errors import ProcessLostError
 from containerd_aio.types import ExitStatus, ProcessRecord, ProcessState
 
@@ -62,6 +64,7 @@ class ExitRecord:
         "_failure",
         "_held",
         "_waiters",
+        "delete_lock",
         "deleting",
         "key",
         "kill_asked",
@@ -81,6 +84,7 @@ class ExitRecord:
         self.witness: Witness | None = None
         self.kill_asked = False
         self.deleting = False  # our own Delete is under way: NOT_FOUND is its doing
+        self.delete_lock = anyio.Lock(fast_acquire=True)  # a second Delete finds out what the first one did
         self.start_in_doubt = False  # Start got no answer: it may have to be called again
         self.passed_over = False  # a reconciling came while it was CREATING: ask once it is created
         self._held: list[tuple[int, ExitStatus]] = []
@@ -162,19 +166,31 @@ class ExitRecord:
         return self._believe(pid, status)
 
     def answered(self, answer: ProcessRecord) -> Verdict:
-        """Judge containerd's answer about this process. One of another pid is of another process."""
-        if self.settled or self.phase is Phase.CREATING or answer.status.state is ProcessState.UNKNOWN:
+        """Judge containerd's answer about its ids, which may be another process's by now."""
+        if self.phase in (Phase.CREATING, Phase.DELETED) or self._unborn:
             return Verdict.DROPPED
-        if self._unborn:
+        if self.differs(answer):
+            return self.replaced()
+        if self.settled or answer.status.state is ProcessState.UNKNOWN:
             return Verdict.DROPPED
-        if self.pid is not None and answer.pid not in (0, self.pid):
-            return Verdict.DROPPED if self.phase is Phase.DELETED else self.replaced()
         if answer.status.exit_status is not None:
             # A stopped process: its own shim says so, so this is no made-up status.
             return self._settle(answer.status.exit_status)
         if answer.status.state is not ProcessState.CREATED and self.phase in (Phase.CREATED, Phase.STARTED):
             return self.started(answer.pid)  # by somebody else, or by a Start of ours that got no answer
         return Verdict.DROPPED
+
+    def differs(self, answer: ProcessRecord) -> bool:
+        """Tell whether an answer about its ids is certainly about another process.
+
+        Two that never ran cannot be told apart: containerd shows no pid of an exec, nor of a restored task, before
+        its start. The answer of a shim that hangs (UNKNOWN) says nothing.
+        """
+        if answer.status.state is ProcessState.UNKNOWN or answer.pid == self.pid:
+            return False
+        if self.pid is None:
+            return self.settled and answer.pid != 0  # ours never ran
+        return answer.pid != 0 or answer.status.state is ProcessState.CREATED
 
     def missing(self, why: str) -> Verdict:
         """Judge NOT_FOUND: the kernel may still know the code; else it is lost. Nothing before it was created."""
@@ -185,8 +201,10 @@ class ExitRecord:
             return self._settle(ExitStatus(code))
         return self._settle(ProcessLostError(f"how {self.key} ended cannot be learned any more: {why}"))
 
-    def deleted(self, code: int, exited_at_ns: int | None) -> Verdict:
+    def deleted(self, pid: int, code: int, exited_at_ns: int | None) -> Verdict:
         """Take the answer of our own Delete. One with a time of year 1 is no status (seen on 1.6 and 2.1)."""
+        if pid and self.pid and pid != self.pid:
+            return self.replaced()
         never_ran = self.phase is Phase.CREATED
         self.phase = Phase.DELETED
         if never_ran:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, Verdict
-from containerd_aio.types import ExitStatus
+from containerd_aio.types import ExitStatus, ProcessRecord, ProcessState
 
 
 class ExitTable:
@@ -63,15 +63,17 @@ class ExitTable:
                     other.replaced()
         return record.created(pid)
 
-    def known(self, record: ExitRecord, pid: int) -> ExitRecord | None:
+    def known(self, record: ExitRecord, answer: ProcessRecord) -> ExitRecord | None:
         """Return the record that is kept already for the process that ``record`` was begun to load.
 
-        A shim that does not answer has pid 0 (UNKNOWN): nothing says that it is another process.
+        One whose end is known is not what a shim that hangs (UNKNOWN) is about, as long as it may be another's.
         """
+        unclear = answer.status.state is ProcessState.UNKNOWN
         for other in self.records(record.key):
             gone_or_unmade = other.phase in (Phase.CREATING, Phase.DELETED)
-            same = other.pid in (None, pid) or (not pid and not other.settled)
-            if other is not record and not gone_or_unmade and same:
+            if other is record or gone_or_unmade or other.differs(answer):
+                continue
+            if not (unclear and other.settled):
                 return other
         return None
 

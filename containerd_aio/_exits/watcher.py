@@ -29,6 +29,7 @@ from containerd_aio.events import TaskExit, decode
 from containerd_aio.filters import where
 from containerd_aio.services.events import RawEvent
 from containerd_aio.services.events.knock import PAYLOAD, knock, new_topic
+from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.types import AnyValue, ExitStatus, ProcessRecord, ProcessState
 
 _log = logging.getLogger("containerd_aio.exits")
@@ -136,23 +137,36 @@ class ExitWatcher:
 
         Two objects for one process share their record.
         """
-        known = self.table.known(record, answer.pid)
+        known = self.table.known(record, answer)
         if known is not None:
             self.table.discard(record)
-            known.answered(answer)
+            self.answered(known, answer)
             return known
-        self.created(record, answer.pid)
         if answer.status.state is ProcessState.UNKNOWN:
+            record.created(0)  # whether it is one that is known already, nobody can tell yet
             record.start_unanswered()
             self.doubt(record)
-        elif answer.status.state is not ProcessState.CREATED:
+            return record
+        self.created(record, answer.pid)
+        if answer.status.state is not ProcessState.CREATED:
             self.started(record, answer.pid)
-        record.answered(answer)
+        self.answered(record, answer)
         return record
 
-    def deleted(self, record: ExitRecord, code: int, exited_at_ns: int | None) -> None:
-        """Note the answer of our own Delete, which tells the status, mostly."""
-        record.deleted(code, exited_at_ns)
+    def answered(self, record: ExitRecord, answer: ProcessRecord) -> None:
+        """Note what Get answered about the process's ids."""
+        self._attend(record, record.answered(answer))
+
+    def deleted(self, record: ExitRecord, reply: DeletedProcess) -> None:
+        """Note the answer of our own Delete, which tells the status, mostly.
+
+        containerd takes no pid: what somebody else made of these ids in the last moment is deleted in its place.
+        """
+        if record.pid and reply.pid not in (0, record.pid):
+            _log.warning(
+                "%s was deleted by somebody else, and so was, by us, what has its ids now", record.key
+            )
+        record.deleted(reply.pid, reply.code, reply.exited_at_ns)
         loop = asyncio.get_running_loop()
         if not record.settled:
             error = ProcessLostError(f"{record.key} was deleted, and containerd did not tell how it ended")

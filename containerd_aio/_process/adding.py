@@ -35,7 +35,7 @@ async def add_exec(
     :raises AlreadyExistsError: if the task has a process of this id
     :raises FailedPreconditionError: if the task is paused, or has ended
     """
-    session, container_id = task.session, task.key().container_id
+    session, container_id = task.session, (await task.own_key()).container_id
     if (size := stdio.terminal_size()) is not None:
         spec = {"consoleSize": {"width": size[0], "height": size[1]}, **spec}
     document = json_any(PROCESS, spec)

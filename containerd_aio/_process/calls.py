@@ -1,4 +1,10 @@
-"""The calls about one process: its ids go in, and what containerd answers is noted in its exit record."""
+"""The calls about one process: its ids go in, and what containerd answers is noted in its exit record.
+
+containerd knows a process by its ids alone, and takes no pid: a call reaches whoever has them. So before what would
+harm another one, it is made sure that they are this process's still: by asking, or without it where the kernel
+shows that the process is there. Between that and the call somebody else may still delete it and make another, and
+two that never ran look the same: beyond that containerd cannot be asked to look.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from containerd_aio._refusal import UNENDED, state_named
 from containerd_aio._session import Session
 from containerd_aio.errors import ContainerdError, NotFoundError
 from containerd_aio.services.task_records import DeletedProcess
-from containerd_aio.types import ProcessState, Status
+from containerd_aio.types import ExitStatus, ProcessState, Status
 
 _NO_TASK_FORBIDS = UNENDED | {ProcessState.CREATED}
 
@@ -41,6 +47,15 @@ class ProcessCalls:
             raise NotFoundError(f"{self.name} was deleted", subject=self.name)
         return self.record.key
 
+    async def own_key(self) -> ProcessKey:
+        """Return the ids as `key` does; of a process whose end is known, containerd is asked whose they are.
+
+        :raises NotFoundError: if it was deleted
+        """
+        if self.record.settled:
+            await self.status()
+        return self.key()
+
     async def status(self) -> Status:
         """Ask for the state, with the exit status where it is stopped.
 
@@ -51,15 +66,25 @@ class ProcessCalls:
         except NotFoundError:
             self.session.exits.missing(self.record)
             raise
-        self.record.answered(answer)
+        self.session.exits.answered(self.record, answer)
+        self.key()
         return answer.status
 
     async def kill(self, number: int, *, all: bool = False) -> None:
         """Send a signal.
 
-        :raises NotFoundError: if the process has ended
+        :raises NotFoundError: if the process has ended; with ``all``, if it was deleted
         :raises FailedPreconditionError: if it is an exec that was not started
         """
+        self.key()
+        if isinstance(self.record.outcome, ExitStatus) and not all:
+            raise NotFoundError(f"{self.name} has ended", subject=self.name)
+        if self.record.witness is None or not self.record.witness.sees_it():
+            await self.status()
+        await self.signal(number, all=all)
+
+    async def signal(self, number: int, *, all: bool = False) -> None:
+        """Send a signal as `kill` does, to what was looked at just before."""
         container_id, exec_id = self.key()
         allowed = UNENDED if exec_id else _NO_TASK_FORBIDS
         ways = {ProcessState.CREATED: "start() it first, or delete() it"}
@@ -92,7 +117,7 @@ class ProcessCalls:
         :raises FailedPreconditionError: if it is an exec that has ended
         :raises NotFoundError: if it was deleted
         """
-        container_id, exec_id = self.key()
+        container_id, exec_id = await self.own_key()
         ways = {ProcessState.STOPPED: "it has ended"}
         async with state_named(
             "its terminal cannot be resized", self.name, self.status, allowed=_NO_TASK_FORBIDS, ways=ways
@@ -104,5 +129,5 @@ class ProcessCalls:
 
         :raises NotFoundError: if it was deleted
         """
-        container_id, exec_id = self.key()
+        container_id, exec_id = await self.own_key()
         await self.session.services.tasks.close_io(container_id, exec_id=exec_id)

@@ -81,11 +81,12 @@ class Ending:
     async def _ask_to_end(self) -> None:
         """Send the stop signal, unless it has ended. A frozen task is thawed, or it could not do as it is asked."""
         try:
+            number = await self._stop_signal()
             state = (await self._calls.status()).state
             if state is ProcessState.CREATED or (self._calls.is_exec and state in FROZEN):
                 ways = {ProcessState.CREATED: "it was not started; delete() it"}
                 raise state_refused("it cannot be stopped", self._calls.name, state, ways=ways)
-            await self._calls.kill(await self._stop_signal())
+            await self._calls.signal(number)
         except NotFoundError:
             await self._session.exits.ask(self._record)
             return
@@ -123,38 +124,44 @@ class Ending:
     # -- delete --------------------------------------------------------------------------------------------
 
     async def delete(self, *, kill: bool) -> None:
-        """Delete it, and settle its waits by the answer; of one that was deleted before, read what is left."""
-        # Once it is deleted its ids may be another's, and a second Delete would hit that one.
-        if self._record.phase is Phase.DELETED:
-            await self._stdio.drain(LAST_OUTPUT_SECONDS)
-            return
-        if kill:
+        """Delete it, and settle its waits by the answer; of one that is gone already, read what is left."""
+        if kill and self._record.phase is not Phase.DELETED:
             await self.kill()
-        if not self._record.settled:
-            await self._refuse_unended()
-        await self._delete_drained()
+        async with self._record.delete_lock:
+            # Once it is deleted its ids may be another's, and a second Delete would hit that one.
+            if self._record.phase is not Phase.DELETED and await self._is_there():
+                await self._delete_drained()
+                return
+        await self._stdio.drain(LAST_OUTPUT_SECONDS)
 
-    async def _refuse_unended(self) -> None:
+    async def _is_there(self) -> bool:
+        """Tell whether there is something to delete.
+
+        :raises FailedPreconditionError: if it has not ended
+        """
         try:
             state = (await self._calls.status()).state
         except NotFoundError:
-            if not await self._has_ended():
-                raise
-            return
+            await self._is_gone()
+            return False
         if state in UNENDED:
             ways = dict.fromkeys(UNENDED, _UNENDED_WAY)
             raise state_refused("it cannot be deleted", self._calls.name, state, ways=ways)
+        return True
 
-    async def _has_ended(self) -> bool:
-        """Tell whether the end of what containerd has forgotten is known; it may come within moments."""
-        await self._session.exits.ask(self._record)
-        return isinstance(self._record.outcome, ExitStatus)
+    async def _is_gone(self) -> None:
+        """Note that containerd has it no more; how it ended may become known within moments.
+
+        :raises NotFoundError: if that cannot be asked for now
+        """
+        record = self._record
+        await self._session.exits.ask(record)
+        if not record.settled:
+            raise NotFoundError(f"containerd has {self._calls.name} no more", subject=self._calls.name)
+        record.phase = Phase.DELETED
 
     async def _delete_drained(self) -> None:
-        """Delete while reading what is left: the shim waits for its output to be taken.
-
-        What containerd does not know any more is deleted, if we know how it ended.
-        """
+        """Delete while reading what is left: the shim waits for its output to be taken."""
         failure: ContainerdError | None = None
         self._record.deleting = True
         self._stdio.deleting()
@@ -167,17 +174,16 @@ class Ending:
                     failure = error
                 else:
                     # Not after the output: who gives that up has deleted the process all the same.
-                    self._session.exits.deleted(self._record, reply.code, reply.exited_at_ns)
+                    self._session.exits.deleted(self._record, reply)
                 group.cancel_scope.deadline = anyio.current_time() + LAST_OUTPUT_SECONDS
         finally:
             self._record.deleting = False
         if failure is not None:
             await self._forgive_gone(failure)
-            self._record.phase = Phase.DELETED
         await self._stdio.drain(0)
 
     async def _forgive_gone(self, failure: ContainerdError) -> None:
-        """Raise what Delete has failed with, unless the process is gone and what became of it is known."""
+        """Raise what Delete has failed with, unless the process is gone."""
         ways = dict.fromkeys(UNENDED, _UNENDED_WAY)
         try:
             async with state_named(
@@ -185,5 +191,4 @@ class Ending:
             ):
                 raise failure
         except NotFoundError:
-            if not self._record.settled and not await self._has_ended():
-                raise
+            await self._is_gone()

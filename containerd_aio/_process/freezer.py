@@ -43,7 +43,7 @@ class Freezer:
         calls = self._calls
         ways = {ProcessState.PAUSED: "it stays so until resume()"}
         async with state_named("it cannot be paused", calls.name, calls.status, allowed=_RUNNING, ways=ways):
-            await calls.session.services.tasks.pause(calls.key().container_id)
+            await calls.session.services.tasks.pause((await calls.own_key()).container_id)
 
     async def thaw(self) -> None:
         """Thaw the task.
@@ -53,7 +53,7 @@ class Freezer:
         calls = self._calls
         ways = {ProcessState.RUNNING: "only a paused task can be resumed"}
         async with state_named("it cannot be resumed", calls.name, calls.status, allowed=_PAUSED, ways=ways):
-            await calls.session.services.tasks.resume(calls.key().container_id)
+            await calls.session.services.tasks.resume((await calls.own_key()).container_id)
 
     async def thaw_if_frozen(self) -> None:
         """Thaw the task if it is frozen; that it has ended or thawed meanwhile is no error."""

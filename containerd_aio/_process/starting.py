@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from containerd_aio._criu_log import criu_says
 from containerd_aio._exits.record import Phase
 from containerd_aio._process.calls import ProcessCalls
@@ -11,6 +9,7 @@ from containerd_aio._process.ending import Ending
 from containerd_aio._refusal import UNENDED, start_failed, state_refused
 from containerd_aio._transport.completion import completed, shielded
 from containerd_aio.errors import (
+    ClientClosedError,
     ConnectionLostError,
     ContainerdError,
     FailedPreconditionError,
@@ -50,24 +49,33 @@ class Starting:
         await self._refuse_started()
         again = self._record.start_in_doubt
         self._record.starting()
+        refused = False
 
         async def start() -> None:
+            nonlocal refused
             await self._stdio.starting()
-            self._session.exits.started(
-                self._record, await self._session.services.tasks.start(*self._record.key)
-            )
+            try:
+                pid = await self._session.services.tasks.start(*self._record.key)
+            except ConnectionLostError:
+                self._record.start_unanswered()
+                raise
+            except ContainerdError as error:
+                failure = await self._not_started(error, again=again)
+                refused = failure is not None
+                if failure is not None:
+                    raise failure from error
+            else:
+                self._session.exits.started(self._record, pid)
 
         try:
             await completed(start)
-        except ConnectionLostError:
-            self._record.start_unanswered()
+        except ContainerdError:
             raise
-        except ContainerdError as error:
-            failure = await completed(partial(self._not_started, error, again=again))
-            if failure is not None:
-                raise failure from error
         except BaseException:
-            await shielded(self._undo)
+            if (
+                not refused
+            ):  # else there is nothing of ours to kill: it never ran, or somebody else has started it
+                await shielded(self._undo)
             raise
         try:
             await self._stdio.started()
@@ -96,15 +104,20 @@ class Starting:
     async def _not_started(self, error: ContainerdError, *, again: bool) -> ContainerdError | None:
         """Turn what Start answered into the error to raise; the waits fail with it if it never ran.
 
-        ``None`` if a Start ``again``, after one whose answer was lost, has found that the first one had worked.
+        ``None`` if a Start ``again``, after one whose answer was lost, has found that the first one had worked; and
+        if this one has, though containerd failed to say so.
+
+        :raises ConnectionLostError: if that cannot be told now
         """
         failure = error
-        if isinstance(error, UnknownError | FailedPreconditionError):
+        refused = isinstance(error, UnknownError | FailedPreconditionError)
+        if not isinstance(error, ClientClosedError):
             state = await self._state()
             if state in _RAN:
-                return (
-                    None if again else state_refused(_WHAT, self._calls.name, state, ways=_WAYS, answer=error)
-                )
+                if again or not refused:
+                    return None
+                return state_refused(_WHAT, self._calls.name, state, ways=_WAYS, answer=error)
+        if refused:
             said = criu_says(error, local=self._session.fifo_dir is not None)
             failure = await self._refused_by_task(error) or start_failed(self._record.key, error, more=said)
         self._record.start_failed(failure)
@@ -117,11 +130,14 @@ class Starting:
         """Ask for the state, after a Start that was refused."""
         try:
             answer = await self._session.services.tasks.get(*self._record.key)
+        except ConnectionLostError:
+            self._record.start_unanswered()
+            raise
         except ContainerdError:
             return ProcessState.UNKNOWN
         if answer.status.state not in (ProcessState.CREATED, ProcessState.UNKNOWN):
             self._record.start_unanswered()
-            self._record.answered(answer)
+            self._session.exits.answered(self._record, answer)
         return answer.status.state
 
     async def _refused_by_task(self, error: ContainerdError) -> ContainerdError | None:

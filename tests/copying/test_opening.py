@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 from grpclib.const import Status
 
@@ -43,16 +43,13 @@ async def test_a_task_that_ends_meanwhile_is_not_asked_for_the_files(
     ) as container:
         [mount] = await client.snapshotter("overlayfs").mounts("web")
         Path(mount.source, "motd").write_bytes(b"hello")
-        async with await container.new_task() as task, anyio.create_task_group() as group:
+        async with await container.new_task() as task:
             await task.start()
             seen = fake.calls["Tasks/Get"]
-
-            async def read() -> None:
-                assert await container.read_file("/motd") == b"hello"
-
-            group.start_soon(read)
+            reading = asyncio.create_task(container.read_file("/motd"))
             await fake.called("Tasks/Get", seen + 1)  # it was told of a task, and looks for its process
-            fake.refuse("Tasks/Get", Status.NOT_FOUND, "no running task found", times=2)
+            with fake.refuse("Tasks/Get", Status.NOT_FOUND, "no running task found"):
+                assert await reading == b"hello"
 
 
 async def test_without_a_root_there_are_no_files(client: Client) -> None:

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from containerd_aio._exits.record import ExitRecord, ProcessKey
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio.errors import ClientClosedError, DeadlineExceededError, ProcessLostError
 from containerd_aio.services.events import RawEvent
+from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.types import ExitStatus, ProcessRecord, ProcessState, Status
 from tests.exits.fakes import NAMESPACE, FakeDaemon
 from tests.exits.test_watcher import daemon, running, watcher
@@ -198,6 +199,54 @@ async def test_a_process_that_somebody_else_started_counts_as_started() -> None:
     assert (await exited).code == 3
 
 
+async def test_a_doubtful_exit_that_was_heard_before_the_pid_was_known_is_asked_about(
+    daemon: FakeDaemon, watcher: ExitWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pid is learned by an answer that was given before that exit: containerd must be asked once more."""
+    await watcher.attached()
+    record = watcher.track("web", "ps")
+    watcher.created(record, 0)
+    record.starting()
+    record.start_unanswered()
+    exited = record.wait()
+    daemon.tell("web", "ps", pid=7, status=ExitStatus(137, 1_000))
+    await anyio.wait_all_tasks_blocked()
+    answers = [Status(ProcessState.RUNNING), Status(ProcessState.STOPPED, ExitStatus(137, 1_000))]
+
+    async def get(container_id: str, exec_id: str = "") -> ProcessRecord:
+        return ProcessRecord(container_id, exec_id, 7, answers.pop(0))
+
+    monkeypatch.setattr(daemon, "get", get)
+    with anyio.fail_after(2):
+        await watcher.ask(record)
+        assert (await exited).code == 137
+
+
+async def test_a_shim_that_hangs_is_loaded_as_a_process_of_its_own_where_the_known_one_has_ended(
+    daemon: FakeDaemon, watcher: ExitWatcher
+) -> None:
+    """It may be the same one, or another: neither is told of the other's end, nor of its deletion."""
+    old = await running(watcher, daemon)
+    status = daemon.exit("web", code=3)
+    assert await old.wait() == status
+    new = watcher.loaded(watcher.track("web"), ProcessRecord("web", "", 0, UNCLEAR))
+    assert new is not old
+    with anyio.fail_after(2):
+        assert await new.wait() == status  # by asking again
+    watcher.answered(old, ProcessRecord("web", "", 7, Status(ProcessState.STOPPED, status)))
+    assert old.phase is Phase.STARTED
+
+
+async def test_what_was_deleted_in_the_place_of_a_process_that_was_gone_is_logged(
+    daemon: FakeDaemon, watcher: ExitWatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = await running(watcher, daemon)
+    watcher.deleted(task, DeletedProcess(8, 3, 1_000))
+    assert "task 'web' was deleted by somebody else, and so was, by us" in caplog.text
+    with pytest.raises(ProcessLostError, match="created anew"):
+        await task.wait()
+
+
 async def test_execs_are_given_time_when_their_task_is_deleted(
     daemon: FakeDaemon, watcher: ExitWatcher
 ) -> None:
@@ -206,7 +255,7 @@ async def test_execs_are_given_time_when_their_task_is_deleted(
     process = await running(watcher, daemon, exec_id="ps", pid=8)
     exited = process.wait()
     daemon.exit("web", told=False)
-    watcher.deleted(task, 0, 1_000)
+    watcher.deleted(task, DeletedProcess(7, 0, 1_000))
     daemon.processes.clear()
     daemon.tell("web", "ps", pid=8, status=ExitStatus(2, 1_000))
     with anyio.fail_after(30):
@@ -219,7 +268,7 @@ async def test_execs_of_which_nothing_comes_are_lost_with_their_task(
     monkeypatch.setattr("containerd_aio._exits.watcher._LATE_EVENT", 0.02)
     task = await running(watcher, daemon)
     process = await running(watcher, daemon, exec_id="ps", pid=8)
-    watcher.deleted(task, 0, 1_000)
+    watcher.deleted(task, DeletedProcess(7, 0, 1_000))
     with anyio.fail_after(30), pytest.raises(ProcessLostError, match="deleted"):
         await process.wait()
 

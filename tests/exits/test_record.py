@@ -142,6 +142,48 @@ async def test_an_answer_about_another_pid_tells_that_ours_is_gone() -> None:
         await record.wait()
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(answer(ProcessState.RUNNING, pid=8), id="runs"),
+        pytest.param(answer(ProcessState.STOPPED, pid=8, status=ExitStatus(1, 2_000)), id="has ended"),
+        pytest.param(answer(ProcessState.CREATED, pid=8), id="a task that is not started"),
+        pytest.param(answer(ProcessState.CREATED, pid=0), id="an exec that is not started"),
+    ],
+)
+async def test_the_ids_of_a_process_whose_end_is_known_may_be_anothers(found: ProcessRecord) -> None:
+    record = running_record(pid=7)
+    record.exited(7, DONE)
+    record.answered(answer(ProcessState.STOPPED, pid=7, status=DONE))
+    phases = [record.phase]
+    record.answered(found)
+    phases.append(record.phase)
+    assert phases == [Phase.STARTED, Phase.DELETED]
+    assert await record.wait() == DONE
+
+
+async def test_the_ids_of_an_exec_that_could_not_start_may_be_anothers() -> None:
+    record = ExitRecord(EXEC)
+    record.created(0)
+    record.starting()
+    record.start_failed(StartFailedError("no such binary"))
+    record.answered(answer(ProcessState.CREATED, pid=0))
+    phases = [record.phase]
+    record.answered(answer(ProcessState.RUNNING, pid=8))
+    phases.append(record.phase)
+    assert phases == [Phase.STARTING, Phase.DELETED]
+    with pytest.raises(StartFailedError):
+        await record.wait()
+
+
+async def test_a_shim_that_hangs_says_nothing_of_who_has_the_ids() -> None:
+    record = running_record(pid=7)
+    record.answered(answer(ProcessState.UNKNOWN, pid=0))
+    record.exited(7, DONE)
+    record.answered(answer(ProcessState.UNKNOWN, pid=0))
+    assert record.phase is Phase.STARTED
+
+
 async def test_a_start_whose_answer_was_lost_learns_its_pid_by_asking() -> None:
     record = ExitRecord(EXEC)
     record.created(0)
@@ -181,7 +223,7 @@ async def test_deleting_what_was_never_started_fails_its_waits() -> None:
     record = ExitRecord(TASK)
     record.created(7)
     exited = record.wait()
-    record.deleted(0, None)
+    record.deleted(0, 0, None)
     with pytest.raises(ProcessLostError, match="before it was started"):
         await exited
 
@@ -193,7 +235,7 @@ async def test_the_kill_that_deletes_what_was_never_started_is_no_exit() -> None
     record.deleting = True
     assert record.exited(7, KILLED) is Verdict.DROPPED
     assert record.answered(answer(ProcessState.STOPPED, status=KILLED)) is Verdict.DROPPED
-    record.deleted(137, 1_000)
+    record.deleted(7, 137, 1_000)
     with pytest.raises(ProcessLostError, match="before it was started"):
         await exited
 
@@ -210,15 +252,22 @@ async def test_what_was_killed_and_could_not_be_deleted_has_ended() -> None:
 
 async def test_the_answer_of_delete_tells_the_status() -> None:
     record = running_record()
-    record.deleted(3, 1_000)
+    record.deleted(7, 3, 1_000)
     assert await record.wait() == ExitStatus(3, 1_000)
 
 
 async def test_an_answer_of_delete_without_a_time_leaves_the_word_to_the_event() -> None:
     record = running_record()
-    assert record.deleted(0, None) is Verdict.DROPPED
+    assert record.deleted(7, 0, None) is Verdict.DROPPED
     assert record.exited(8, KILLED) is Verdict.DROPPED
     assert record.exited(7, KILLED) is Verdict.SETTLED
+
+
+async def test_an_answer_of_delete_that_is_about_another_process_tells_nothing_of_this_one() -> None:
+    record = running_record(pid=7)
+    record.deleted(8, 3, 1_000)
+    with pytest.raises(ProcessLostError, match="created anew"):
+        await record.wait()
 
 
 async def test_failing_the_waits_writes_no_outcome() -> None:

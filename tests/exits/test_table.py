@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._exits.table import ExitTable
-from containerd_aio.errors import ClientClosedError, ProcessLostError
-from containerd_aio.types import ExitStatus
+from containerd_aio.errors import ClientClosedError, ProcessLostError, StartFailedError
+from containerd_aio.types import ExitStatus, ProcessRecord, ProcessState, Status
 
 WEB = ProcessKey("web", "")
 PS = ProcessKey("web", "ps")
@@ -26,6 +26,10 @@ def started(table: ExitTable, key: ProcessKey, pid: int) -> ExitRecord:
     record.starting()
     record.started(pid)
     return record
+
+
+def found(pid: int, state: ProcessState = ProcessState.RUNNING) -> ProcessRecord:
+    return ProcessRecord("web", "", pid, Status(state))
 
 
 async def test_an_exit_of_an_unknown_process_is_dropped() -> None:
@@ -63,8 +67,25 @@ async def test_a_create_that_is_refused_leaves_the_process_that_is_there() -> No
 async def test_loading_a_process_twice_finds_the_record_that_is_kept() -> None:
     table = ExitTable()
     record = started(table, WEB, 7)
-    assert table.known(table.track(WEB), 7) is record
-    assert table.known(table.track(WEB), 8) is None
+    assert table.known(table.track(WEB), found(7)) is record
+    assert table.known(table.track(WEB), found(8)) is None
+    assert table.known(table.track(WEB), found(0, ProcessState.UNKNOWN)) is record
+    table.exited(WEB, 7, ExitStatus(0, 1))
+    assert table.known(table.track(WEB), found(7, ProcessState.STOPPED)) is record
+    assert table.known(table.track(WEB), found(0, ProcessState.UNKNOWN)) is None
+
+
+async def test_an_exec_that_is_there_anew_is_not_taken_for_the_one_that_ran_or_failed() -> None:
+    table = ExitTable()
+    ran = started(table, PS, 8)
+    assert table.known(table.track(PS), found(0, ProcessState.CREATED)) is None
+    ran.phase = Phase.DELETED
+    failed = table.track(PS)
+    table.created(failed, 0)
+    failed.starting()
+    failed.start_failed(StartFailedError("no such binary"))
+    assert table.known(table.track(PS), found(0, ProcessState.CREATED)) is failed
+    assert table.known(table.track(PS), found(9)) is None
 
 
 async def test_what_is_being_created_is_passed_over_and_marked() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -18,6 +19,7 @@ from containerd_aio import (
     Container,
     FailedPreconditionError,
     NotFoundError,
+    Process,
     ProcessLostError,
     ProcessState,
     Task,
@@ -145,7 +147,7 @@ async def test_a_process_that_has_ended_is_not_asked_for_anything(fake: FakeCont
 
 
 async def test_an_end_that_no_event_told_of_is_learned_by_stopping(fake: FakeContainerd, task: Task) -> None:
-    with fake.drop_events(lambda event: True):
+    with fake.drop_events(10):
         fake.exit(task, 5)
         with anyio.fail_after(60):
             assert (await task.stop(LONG)).code == 5
@@ -283,14 +285,117 @@ async def test_what_somebody_else_deleted_is_told_where_it_is_known(
     assert await task.delete() == status
 
 
-async def test_what_somebody_else_deleted_is_not_found_where_it_is_not_known(
-    fake: FakeContainerd, task: Task, other: Client, monkeypatch: pytest.MonkeyPatch
+async def test_that_somebody_else_deleted_it_is_no_error_also_where_its_end_is_not_known(
+    fake: FakeContainerd, task: Task, other: Client
 ) -> None:
-    monkeypatch.setattr("containerd_aio._exits.watcher._KNOCK_PATIENCE", 0.1)  # of the other client
-    with fake.drop_events(lambda event: True):
+    """What is to be gone is gone; ``wait()`` tells why nobody knows how it ended."""
+    exited = task.wait()
+    with fake.drop_events(10):
         await (await (await other.load_container("web")).task()).delete(kill=True)
+        for _ in range(2):
+            assert await task.delete() is None
+    with pytest.raises(ProcessLostError, match="its shim died, or somebody else deleted it"):
+        await exited
+
+
+async def test_two_deletes_at_once_are_one(fake: FakeContainerd, task: Task) -> None:
+    """The second would hit whoever gets the ids when the first has answered."""
+    fake.exit(task, 3)
+    with fake.delay("Tasks/Delete", 0.05):
+        first = asyncio.create_task(task.delete())
+        await fake.called("Tasks/Delete")
+        second = await task.delete(kill=True)
+    assert second == await first
+    assert second is not None
+    assert second.code == 3
+    assert fake.calls["Tasks/Delete"] == 1
+
+
+@pytest.mark.parametrize("state", ["created", "running", "ended"])
+@pytest.mark.parametrize("exec_id", ["", "ps"], ids=["task", "exec"])
+async def test_what_has_the_ids_of_a_process_that_ended_is_left_alone(
+    fake: FakeContainerd, task: Task, other: Client, exec_id: str, state: str
+) -> None:
+    """Another client has deleted that one and made another; nobody told us of more than its end."""
+    old: Process = task
+    if exec_id:
+        old = await task.exec(exec_id, ["ps"], stdio=pipes(stdin=True))
+        await old.start()
+    fake.exit(old, 3)
+    status = await old.wait()
+    theirs = await other.load_container("web")
+    if exec_id:
+        their_task = await theirs.task()
+        await (await their_task.load_process(exec_id)).delete()
+        new: Process = await their_task.exec(exec_id, ["ps"])
+    else:
+        await (await theirs.task()).delete()
+        new = await theirs.new_task()
+    if state != "created":
+        await new.start()
+    if state == "ended":
+        fake.exit(new, 4)
+        await new.wait()
+    fake.calls.clear()
+    for _ in range(2):
         with pytest.raises(NotFoundError):
-            await task.delete()
+            await old.kill()
+    for _ in range(2):
+        with pytest.raises(NotFoundError):
+            await old.status()
+    async with old:
+        pass
+    for kill in (True, False):
+        assert await old.delete(kill=kill) == status
+    assert fake.calls == {"Tasks/Get": 1}
+    assert (await new.status()).state == {"ended": "stopped"}.get(state, state)
+
+
+async def test_calls_of_a_task_that_ended_reach_no_other_of_its_id(
+    fake: FakeContainerd, task: Task, other: Client
+) -> None:
+    fake.exit(task, 3)
+    await task.wait()
+    theirs = await other.load_container("web")
+    await (await theirs.task()).delete()
+    new = await theirs.new_task()
+    await new.start()
+    fake.calls.clear()
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: task.kill("TERM", all=True),
+        task.pause,
+        task.resume,
+        task.pids,
+        task.metrics,
+        task.close_io,
+        lambda: task.resize(80, 25),
+        lambda: task.update({}),
+        lambda: task.exec("ps", ["ps"]),
+        lambda: task.load_process("ps"),
+    ]
+    for call in calls:
+        with pytest.raises(NotFoundError, match="^task 'web' was deleted$"):
+            await call()
+    assert fake.calls == {"Tasks/Get": 1}
+    assert (await new.status()).state is ProcessState.RUNNING
+
+
+async def test_a_signal_to_what_may_have_been_replaced_unheard_is_not_sent(
+    fake: FakeContainerd, task: Task, other: Client
+) -> None:
+    """No event told of its end: containerd is asked first."""
+    theirs = await other.load_container("web")
+    with fake.drop_events(10):
+        await (await theirs.task()).delete(kill=True)
+        new = await theirs.new_task()
+        await new.start()
+    fake.calls.clear()
+    with pytest.raises(NotFoundError, match="^task 'web' was deleted$"):
+        await task.kill()
+    assert fake.calls == {"Tasks/Get": 1}
+    with pytest.raises(ProcessLostError, match="created anew"):
+        await task.wait()
+    assert (await new.status()).state is ProcessState.RUNNING
 
 
 async def test_a_delete_that_fails_leaves_the_process_to_be_deleted(fake: FakeContainerd, task: Task) -> None:
@@ -343,12 +448,12 @@ async def test_closing_the_input_of_what_was_deleted_does_not_reach_its_successo
     await process.start()
     assert process.stdin is not None
     theirs = await (await other.load_container("web")).task()
-    with fake.drop_events(lambda event: True):
+    with fake.drop_events(10):
         await (await theirs.load_process("ps")).delete(kill=True)
     await (await theirs.exec("ps", ["ps"])).start()
-    await process.status()  # of another pid
-    with pytest.raises(NotFoundError):
-        await process.status()
+    for _ in range(2):  # the first time it is seen by the pid
+        with pytest.raises(NotFoundError):
+            await process.status()
     fake.calls.clear()
     await process.stdin.aclose()
     assert fake.calls["Tasks/CloseIO"] == 0

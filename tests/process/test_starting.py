@@ -6,6 +6,7 @@ import asyncio
 
 import anyio
 import pytest
+from grpclib.const import Status
 
 from containerd_aio import (
     Client,
@@ -14,6 +15,7 @@ from containerd_aio import (
     ProcessState,
     StartFailedError,
     Task,
+    UnavailableError,
     pipes,
 )
 from containerd_aio.testing import FakeContainerd
@@ -83,6 +85,86 @@ async def test_a_failed_start_that_is_given_up_while_its_reason_is_asked_for_has
             with anyio.fail_after(60), pytest.raises(asyncio.CancelledError):
                 await starting
         assert isinstance(exited.exception(), StartFailedError)
+
+
+async def test_a_start_that_is_given_up_and_then_refused_has_failed_for_the_reason_told(
+    fake: FakeContainerd, task: Task
+) -> None:
+    fake.script(["nope"], fails="no such file or directory")
+    async with await task.exec("ps", ["nope"], stdio=pipes()) as process:
+        exited = process.wait()
+        with fake.delay("Tasks/Start", 0.05):
+            fake.calls.clear()
+            starting = asyncio.create_task(process.start())
+            await fake.called("Tasks/Start")
+            starting.cancel()
+            with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
+                await starting
+        with pytest.raises(StartFailedError, match="no such file"):
+            await exited
+        assert fake.calls["Tasks/Kill"] == 0
+    with pytest.raises(StartFailedError, match="no such file"):
+        await exited
+
+
+async def test_a_start_that_is_given_up_does_not_kill_what_somebody_else_has_started(
+    fake: FakeContainerd, created: Task, other: Client
+) -> None:
+    await (await (await other.load_container("web")).task()).start()
+    with fake.delay("Tasks/Start", 0.05):
+        fake.calls.clear()
+        starting = asyncio.create_task(created.start())
+        await fake.called("Tasks/Start")
+        starting.cancel()
+        with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
+            await starting
+    assert fake.calls["Tasks/Kill"] == 0
+    assert (await created.status()).state is ProcessState.RUNNING
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_refusal_whose_meaning_cannot_be_asked_for_leaves_it_open(
+    fake: FakeContainerd, task: Task, cancelled: bool
+) -> None:
+    """It may never have run, or run already: nothing is said of that before containerd can be asked."""
+    fake.script(["nope"], fails="no such file or directory")
+    process = await task.exec("ps", ["nope"])
+    exited = process.wait()
+    with fake.delay("Tasks/Get", 600):
+        fake.calls.clear()
+        starting = asyncio.create_task(process.start())
+        await fake.called("Tasks/Get")
+        if cancelled:
+            starting.cancel()
+        await fake.die()
+        with anyio.fail_after(5), pytest.raises((ConnectionLostError, asyncio.CancelledError)) as ended:
+            await starting
+        assert (ended.type is asyncio.CancelledError) is cancelled
+    assert not exited.done()
+    await fake.start()
+    assert (await process.status()).state is ProcessState.CREATED
+    assert await process.delete() is None
+
+
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE, Status.INTERNAL])
+async def test_a_start_that_had_worked_though_containerd_failed_to_say_so_has_worked(
+    fake: FakeContainerd, client: Client, created: Task, status: Status
+) -> None:
+    await client.tasks.start("web")  # as if it were ours, which comes to nothing
+    with fake.refuse("Tasks/Start", status, times=1):
+        await created.start()
+    fake.exit(created, 4)
+    assert (await created.wait()).code == 4
+
+
+async def test_a_start_that_failed_without_a_reason_of_the_runtimes_is_told_as_it_is(
+    fake: FakeContainerd, created: Task
+) -> None:
+    exited = created.wait()
+    with fake.refuse("Tasks/Start", times=1), pytest.raises(UnavailableError, match="refused by the test"):
+        await created.start()
+    with pytest.raises(UnavailableError):
+        await exited
 
 
 async def test_an_exec_of_a_paused_task_cannot_start_and_says_whose_state_it_is(task: Task) -> None:
