@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import Final
 
@@ -13,9 +14,11 @@ from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
 from containerd_aio.client import Client
 from containerd_aio.container import Container
-from containerd_aio.errors import FailedPreconditionError
+from containerd_aio.errors import FailedPreconditionError, NotFoundError
 from containerd_aio.process import Process
 from containerd_aio.stdio import Stdio, inherit
+from containerd_aio.stdio.logs import log_file_path
+from containerd_aio.task import Task
 from containerd_aio.types import ExitStatus, ProcessState
 
 _LAST_OUTPUT_SECONDS: Final = 2.0
@@ -50,14 +53,37 @@ async def attach_to(
 
 async def _process(container: Container, exec_id: str | None, stdio: Stdio) -> Process:
     task = await task_of(container)
-    process = task if exec_id is None else await task.load_process(exec_id)
+    process = task if exec_id is None else await _exec_of(task, exec_id)
     status = await process.status()
     if status.state is ProcessState.STOPPED:
         raise FailedPreconditionError(
             f"{process.name} has {status.exit_status}: nothing is left to attach to"
         )
+    _check_streams(process)
     await process.stdio.aclose(unlink=False)
     return await (container.task(stdio) if exec_id is None else task.load_process(exec_id, stdio=stdio))
+
+
+async def _exec_of(task: Task, exec_id: str) -> Process:
+    try:
+        return await task.load_process(exec_id)
+    except NotFoundError as error:
+        raise error.reworded(f"{task.name} has no exec '{exec_id}'") from error
+
+
+def _check_streams(process: Process) -> None:
+    """Refuse to wait in silence for an output that goes elsewhere.
+
+    :raises FailedPreconditionError: if there is nothing to connect with
+    """
+    opened = process.stdio
+    if not {opened.stdin_path, opened.stdout_path, opened.stderr_path} - {"", os.devnull}:
+        raise FailedPreconditionError(
+            f"{process.name} is connected with nothing: there is nothing to attach to"
+        )
+    path = log_file_path(opened.stdout_path)
+    if path is not None and opened.stdin_path in ("", os.devnull):
+        raise FailedPreconditionError(f"{process.name} writes to the log file {path!r}: `logs -f` shows it")
 
 
 async def _until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:

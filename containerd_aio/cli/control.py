@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from containerd_aio.cli.lookup import each, task_named
+from containerd_aio.cli.lookup import each, state_told, task_named
 from containerd_aio.client import Client
 from containerd_aio.errors import FailedPreconditionError, NotFoundError
 from containerd_aio.task import Task
+from containerd_aio.types.signal import signal_number
 
 Act = Callable[[Task], Awaitable[str]]
 
@@ -22,9 +23,22 @@ async def for_tasks(names: Sequence[str], act: Act, *, address: str | None, name
         return await each(names, found)
 
 
+async def send_signal(
+    names: Sequence[str], signal: str, *, all: bool, address: str | None, namespace: str | None
+) -> int:
+    """Send a signal, by number or name, to tasks; return 1 if any failed.
+
+    :raises InvalidArgumentError: if there is no such signal, before anything is asked of containerd
+    """
+    return await for_tasks(names, killed(signal, all=all), address=address, namespace=namespace)
+
+
 def killed(signal: str, *, all: bool) -> Act:
-    """Return the act of sending a signal, by number or name."""
-    wanted = int(signal) if signal.isdecimal() else signal
+    """Return the act of sending a signal, by number or name.
+
+    :raises InvalidArgumentError: if there is no such signal
+    """
+    wanted = signal_number(int(signal) if signal.isdecimal() else signal)
 
     async def act(task: Task) -> str:
         try:
@@ -42,7 +56,8 @@ def stopped(grace: float) -> Act:
     """Return the act of asking for the end, and killing after ``grace`` seconds."""
 
     async def act(task: Task) -> str:
-        await task.stop(grace)
+        async with state_told(task, "be stopped"):
+            await task.stop(grace)
         return task.id
 
     return act
@@ -50,13 +65,15 @@ def stopped(grace: float) -> Act:
 
 async def paused(task: Task) -> str:
     """Freeze a task."""
-    await task.pause()
+    async with state_told(task, "be paused"):
+        await task.pause()
     return task.id
 
 
 async def resumed(task: Task) -> str:
     """Let a frozen task go on."""
-    await task.resume()
+    async with state_told(task, "be resumed"):
+        await task.resume()
     return task.id
 
 

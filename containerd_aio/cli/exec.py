@@ -10,7 +10,7 @@ from pathlib import Path
 
 from containerd_aio.cli.environment import variables
 from containerd_aio.cli.foreground import own_streams, run_to_the_end
-from containerd_aio.cli.lookup import task_named
+from containerd_aio.cli.lookup import state_told, task_named
 from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
 from containerd_aio.cli.signals import SignalsCaught
@@ -42,14 +42,15 @@ async def run_exec(
     with until_closed(sys.stdout.fileno()):
         async with Client(address, namespace=namespace) as client:
             task = await task_named(client, order.container)
-            process = await task.exec(
-                f"exec-{secrets.token_hex(6)}",
-                order.args,
-                stdio=stdio,
-                env=variables(order.env, order.env_files),
-                cwd=order.cwd,
-                user=order.user,
-            )
+            async with state_told(task, "run another process"):
+                process = await task.exec(
+                    f"exec-{secrets.token_hex(6)}",
+                    order.args,
+                    stdio=stdio,
+                    env=variables(order.env, order.env_files),
+                    cwd=order.cwd,
+                    user=order.user,
+                )
             async with process:
                 raw = order.interactive and order.terminal
                 return await run_to_the_end(process, signals, grace=grace, raw=raw) or 0

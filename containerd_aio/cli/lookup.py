@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 
 import anyio
 
 from containerd_aio.cli.program import FAILED, complain
 from containerd_aio.client import Client
 from containerd_aio.container import Container
-from containerd_aio.errors import ContainerdError, NotFoundError
+from containerd_aio.errors import ContainerdError, FailedPreconditionError, NotFoundError
 from containerd_aio.image import Image
 from containerd_aio.stdio import Stdio
 from containerd_aio.task import Task
+from containerd_aio.types import ProcessState
+
+_WAYS: Final = {
+    ProcessState.CREATED: "it was never started; `rm` removes it",
+    ProcessState.PAUSED: "it is paused; `resume` lets it go on",
+    ProcessState.STOPPED: "it has ended; `rm` removes it, `run` makes another",
+}
 
 
 async def container_named(client: Client, id: str) -> Container:
@@ -64,6 +73,21 @@ async def task_named(client: Client, id: str) -> Task:
     return await task_of(await container_named(client, id))
 
 
+@asynccontextmanager
+async def state_told(task: Task, what: str) -> AsyncGenerator[None]:
+    """Block with a call that the task's state may forbid; the way out is then told as a command, not as a method.
+
+    :raises FailedPreconditionError: if the state forbids it
+    """
+    try:
+        yield
+    except FailedPreconditionError as error:
+        way = _WAYS.get((await task.status()).state)
+        if way is None:
+            raise
+        raise error.reworded(f"{task.name} cannot {what}: {way}") from error
+
+
 async def each(names: Sequence[str], act: Callable[[str], Awaitable[str]]) -> int:
     """Do something to all of them at once, and print what it gives for each, in their order.
 
@@ -87,12 +111,12 @@ class _Act:
         self._act = act
         self._done = anyio.Event()
         self._result = ""
-        self._failure: ContainerdError | None = None
+        self._failure: ContainerdError | OSError | None = None
 
     async def run(self) -> None:
         try:
             self._result = await self._act(self._name)
-        except ContainerdError as error:
+        except (ContainerdError, OSError) as error:
             self._failure = error
         self._done.set()
 

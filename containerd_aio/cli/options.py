@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Address = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        "-a",
+
+def _typed(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    """Return what was typed behind the command, else before it (as with ctr and nerdctl), else in the environment."""
+    source = ctx.get_parameter_source(param.name or "")
+    before: str | None = ctx.find_root().params.get(param.name)
+    return value if before is None or (source is not None and source.name == "COMMANDLINE") else before
+
+
+def _address(*names: str) -> Any:
+    return typer.Option(
+        *names,
         metavar="ADDRESS",
         envvar="CONTAINERD_ADDRESS",
         help="containerd's socket; /run/containerd/containerd.sock if left out.",
         show_default=False,
-    ),
-]
+        callback=_typed,
+    )
+
+
+Address = Annotated[str | None, _address("--address", "-a")]
+AddressInFull = Annotated[str | None, _address("--address")]
 Namespace = Annotated[
     str | None,
     typer.Option(
@@ -27,6 +37,7 @@ Namespace = Annotated[
         envvar="CONTAINERD_NAMESPACE",
         help="The namespace to work in; `default` if left out.",
         show_default=False,
+        callback=_typed,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
@@ -37,6 +48,14 @@ Container = Annotated[
 Containers = Annotated[
     list[str], typer.Argument(metavar="CONTAINER", help="Ids of containers.", show_default=False)
 ]
+
+
+def seconds(value: float) -> float:
+    """Check a time that was typed."""
+    if not value >= 0:  # nan is neither
+        raise typer.BadParameter("give a number of seconds, 0 or more")
+    return value
+
 
 # Of a process in the foreground.
 Terminal = Annotated[bool, typer.Option("--tty", "-t", help="Give it a terminal.")]
@@ -63,7 +82,7 @@ Grace = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        min=0,
+        callback=seconds,
         help="How long it has to end after a SIGTERM or SIGHUP, which is handed on.",
     ),
 ]

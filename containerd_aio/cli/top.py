@@ -12,6 +12,7 @@ import anyio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from containerd_aio.cli.columns import amount, columns, printable
 from containerd_aio.cli.output import Output, until_closed
@@ -79,8 +80,8 @@ async def show_usage(
     *, address: str | None, namespace: str | None, once: bool, interval: float, as_json: bool
 ) -> int:
     """Show what the tasks use, again each ``interval`` seconds; ``once``, or where stdout is no terminal and not
-    ``as_json``, one time: what they used in the course of one interval."""
-    if interval <= 0:
+    ``as_json``, one time: what they used in the course of one interval. So it is in a terminal that draws nothing."""
+    if not interval > 0:  # nan is neither
         raise InvalidArgumentError(f"--interval takes a number of seconds above 0, not {interval:g}")
     console = Console()
     with until_closed(sys.stdout.fileno()):
@@ -88,7 +89,7 @@ async def show_usage(
             samples = _Samples(client)
             if as_json:
                 await _print_json(samples, interval, once=once)
-            elif once or not console.is_terminal:
+            elif once or not sys.stdout.isatty() or console.is_dumb_terminal:
                 await samples.next()
                 await anyio.sleep(interval)
                 sys.stdout.write(columns(_HEAD, [usage.shown() for usage in await samples.next()]))
@@ -96,6 +97,19 @@ async def show_usage(
                 await _draw(samples, interval, console)
         return 0
     return SIGPIPE_CODE
+
+
+def drawn(found: Sequence[Usage]) -> Table:
+    """Return the table that is drawn in a terminal; a narrow one cuts the ids off first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    name, *numbers = _HEAD
+    table.add_column(name)
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
+    for usage in found:
+        id, *amounts = map(printable, usage.shown())
+        table.add_row(Text(id, no_wrap=True, overflow="ellipsis"), *amounts)
+    return table
 
 
 class _Samples:
@@ -125,17 +139,8 @@ async def _print_json(samples: _Samples, interval: float, *, once: bool) -> None
 async def _draw(samples: _Samples, interval: float, console: Console) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_table(await samples.next()), refresh=True)
+            live.update(drawn(await samples.next()), refresh=True)
             await anyio.sleep(interval)
-
-
-def _table(found: Sequence[Usage]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in _HEAD:
-        table.add_column(title, justify="left" if title == "CONTAINER" else "right", no_wrap=True)
-    for usage in found:
-        table.add_row(*map(printable, usage.shown()))
-    return table
 
 
 def _cpu_percent(before: Metrics | None, now: Metrics) -> float | None:

@@ -66,8 +66,9 @@ def test_each_command_s_help_has_an_example(command: str) -> None:
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("demo", "events")])
 def test_each_command_takes_an_address_and_a_namespace_from_the_environment_too(command: str) -> None:
     text = " ".join(shown(command, "--help").split())
+    address = "--address" if command == "ps" else "-a, --address"  # there -a is --all, as with nerdctl
     for name, variable in (
-        ("-a, --address", "CONTAINERD_ADDRESS"),
+        (address, "CONTAINERD_ADDRESS"),
         ("-n, --namespace", "CONTAINERD_NAMESPACE"),
     ):
         assert name in text
@@ -96,6 +97,12 @@ def test_a_mistyped_command_is_2(args: list[str], complaint: str) -> None:
     done = CliRunner().invoke(app, args)
     assert done.exit_code == 2
     assert complaint in done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_s_usage_marks_what_may_be_left_out_once(command: str) -> None:
+    assert "[[" not in shown(command, "--help")
+    assert shown(command, "-h") == shown(command, "--help")
 
 
 def test_help_needs_nothing_of_what_commands_do() -> None:

@@ -72,3 +72,16 @@ async def test_what_is_done_first_is_told_first_if_its_turn_has_come(
             assert capsys.readouterr().out == "first\n"
             second.set()
     assert capsys.readouterr().out == "second\n"
+
+
+async def test_what_the_system_refuses_for_one_is_done_for_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def act(name: str) -> str:
+        if name == "a":
+            raise PermissionError(13, "Permission denied", "/var/log/a")
+        return name
+
+    assert await each(["a", "b"], act) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("b\n", "containerd-aio: '/var/log/a': Permission denied\n")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from containerd_aio.cli.top import Usage, show_usage, usages
+from containerd_aio.cli.top import Usage, drawn, show_usage, usages
 from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.types import (
     AnyValue,
@@ -72,7 +75,21 @@ def test_every_task_is_shown_once_and_the_busiest_first(used: dict[str, int]) ->
     assert shares == sorted(shares, reverse=True)
 
 
-@pytest.mark.parametrize("interval", [0.0, -1.0])
+@pytest.mark.parametrize("interval", [0.0, -1.0, math.nan])
 async def test_an_interval_is_above_zero(interval: float) -> None:
     with pytest.raises(InvalidArgumentError, match="--interval takes a number of seconds above 0"):
         await show_usage(address=None, namespace=None, once=True, interval=interval, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        pytest.param(80, "a-web-server  150.0  1.0 MiB      -     3", id="enough"),
+        pytest.param(38, "a-web-se…  150.0  1.0 MiB      -     3", id="not for the name"),
+    ],
+)
+def test_a_narrow_terminal_cuts_names_off_before_numbers(width: int, shown: str) -> None:
+    usage = Usage.between(sample("a-web-server", 0, 5), sample("a-web-server", 2 * SECOND, 3 * SECOND + 5))
+    text = io.StringIO()
+    Console(file=text, width=width).print(drawn([usage]))
+    assert text.getvalue().splitlines()[1].rstrip() == shown

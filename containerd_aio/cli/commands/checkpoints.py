@@ -27,7 +27,7 @@ def checkpoint(
         str | None, typer.Argument(metavar="CONTAINER", help="The id of a container.", show_default=False)
     ] = None,
     name: Annotated[
-        str | None, typer.Argument(metavar="[IMAGE]", help="The image's name; a new one if left out.")
+        str | None, typer.Argument(metavar="IMAGE", help="The image's name; a new one if left out.")
     ] = None,
     exit: Annotated[bool, typer.Option("--exit", help="End the container with it.")] = False,
     tcp: Annotated[

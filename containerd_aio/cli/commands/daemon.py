@@ -15,7 +15,7 @@ app = typer.Typer()
 @app.command(epilog=examples("events", "events --json 'topic==\"/tasks/exit\",namespace==default'"))
 def events(
     filters: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILTER]", help="Filters: one that matches is enough.")
+        list[str] | None, typer.Argument(metavar="FILTER", help="Filters: one that matches is enough.")
     ] = None,
     as_json: AsJson = False,
     address: Address = None,

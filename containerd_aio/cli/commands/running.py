@@ -206,7 +206,7 @@ def attach(
     container: Container,
     exec_id: Annotated[
         str | None,
-        typer.Argument(metavar="[EXEC]", help="The id of an exec; else it is the container's own process."),
+        typer.Argument(metavar="EXEC", help="The id of an exec; else it is the container's own process."),
     ] = None,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Watch only, and type nothing in.")] = False,
     detach_keys: DetachKeys = "ctrl-p,ctrl-q",

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from containerd_aio.cli.options import Address, AsJson, Container, Containers, Namespace, Quiet, examples
+from containerd_aio.cli.options import (
+    Address,
+    AddressInFull,
+    AsJson,
+    Container,
+    Containers,
+    Namespace,
+    Quiet,
+    examples,
+    seconds,
+)
 from containerd_aio.cli.program import finish
 
 app = typer.Typer()
@@ -14,10 +24,10 @@ app = typer.Typer()
 
 @app.command(epilog=examples("ps", "ps --all --json", "rm $(containerd-aio ps --all -q)"))
 def ps(
-    all: Annotated[bool, typer.Option("--all", help="Show containers without a task, too.")] = False,
+    all: Annotated[bool, typer.Option("--all", "-a", help="Show containers without a task, too.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
-    address: Address = None,
+    address: AddressInFull = None,
     namespace: Namespace = None,
 ) -> None:
     """Show the tasks, and containers without one.
@@ -44,7 +54,8 @@ def logs(
 ) -> None:
     """Show what a container has written to its log.
 
-    Those of `run -d` and `run --log` have one; both outputs are in it, byte for byte.
+    Those of `run -d` and `run --log` have one; both outputs are in it, byte for byte. It grows as long as the
+    container writes: nothing rotates it, and `rm` removes it.
     """
     from containerd_aio.cli.logs import show_logs
 
@@ -80,10 +91,9 @@ def kill(
     namespace: Namespace = None,
 ) -> None:
     """Send a signal to containers, and print their ids."""
-    from containerd_aio.cli.control import for_tasks, killed
+    from containerd_aio.cli.control import send_signal
 
-    act = killed(signal, all=all_processes)
-    finish(for_tasks(containers, act, address=address, namespace=namespace))
+    finish(send_signal(containers, signal, all=all_processes, address=address, namespace=namespace))
 
 
 @app.command(epilog=examples("stop web", "stop -t 60 db"))
@@ -91,7 +101,9 @@ def stop(
     containers: Containers,
     grace: Annotated[
         float,
-        typer.Option("--time", "-t", metavar="SECONDS", min=0, help="How long it has to end by itself."),
+        typer.Option(
+            "--time", "-t", metavar="SECONDS", callback=seconds, help="How long it has to end by itself."
+        ),
     ] = 10.0,
     address: Address = None,
     namespace: Namespace = None,
