@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import Final
 
-import anyio
-
+from containerd_aio.cli.foreground import until_ended
 from containerd_aio.cli.lookup import container_named, task_of
 from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
@@ -19,7 +17,7 @@ from containerd_aio.process import Process
 from containerd_aio.stdio import Stdio, inherit
 from containerd_aio.stdio.logs import log_file_path
 from containerd_aio.task import Task
-from containerd_aio.types import ExitStatus, ProcessState
+from containerd_aio.types import ProcessState
 
 _LAST_OUTPUT_SECONDS: Final = 2.0
 """How long the shim may take to hand over what an ended process wrote."""
@@ -44,7 +42,7 @@ async def attach_to(
             container = await container_named(client, container_id)
             async with await _process(container, exec_id, stdio) as process:
                 exited = process.wait()
-                if not await _until_ended(exited, process.stdio.detached):
+                if not await until_ended(exited, process.stdio.detached):
                     return 0
                 await process.stdio.drain(_LAST_OUTPUT_SECONDS)
                 return exited.result().code
@@ -84,17 +82,3 @@ def _check_streams(process: Process) -> None:
     path = log_file_path(opened.stdout_path)
     if path is not None and opened.stdin_path in ("", os.devnull):
         raise FailedPreconditionError(f"{process.name} writes to the log file {path!r}: `logs -f` shows it")
-
-
-async def _until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:
-    """Wait for either; tell whether it is the end."""
-    async with anyio.create_task_group() as group:
-
-        async def until_detached() -> None:
-            await detached.wait()
-            group.cancel_scope.cancel()
-
-        group.start_soon(until_detached)
-        await asyncio.wait([exited])
-        group.cancel_scope.cancel()
-    return exited.done()

@@ -48,12 +48,12 @@ async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: flo
     command, which it ends. ``None`` if the keys to detach were typed there: the process runs on.
     """
     exited = process.wait()
-    await process.start()
     if raw:
-        if not await _until_ended(exited, process.stdio.detached):
+        await process.start()
+        if not await until_ended(exited, process.stdio.detached):
             return None
     else:
-        await _handed_signals(process, exited, signals, grace)
+        await _start_and_hand_signals(process, exited, signals, grace)
     status = exited.result()
     await process.delete()
     if not process.stdio.complete:
@@ -61,7 +61,7 @@ async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: flo
     return status.code
 
 
-async def _until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:
+async def until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:
     """Wait for either; tell whether it is the end."""
     async with anyio.create_task_group() as group:
 
@@ -75,10 +75,13 @@ async def _until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Eve
     return exited.done()
 
 
-async def _handed_signals(
+async def _start_and_hand_signals(
     process: Process, exited: asyncio.Future[ExitStatus], signals: SignalsCaught, grace: float
 ) -> None:
-    """Wait for the end of a process, and hand it the signals that come meanwhile."""
+    """Start a process, wait for its end, and hand it the signals that come meanwhile.
+
+    What it shows is seen before start() has its answer: so whoever then sends a signal means the process already.
+    """
     send, receive = anyio.create_memory_object_stream[Signals](math.inf)
     asked = False
 
@@ -90,11 +93,11 @@ async def _handed_signals(
         asked = asked or number in _ENDING
         send.send_nowait(number)
 
-    with send, receive:
+    with send, receive, signals.taken(arrived):
+        await process.start()
         async with anyio.create_task_group() as group:
             group.start_soon(_Handover(process, signals, grace).run, receive)
-            with signals.taken(arrived):
-                await asyncio.wait([exited])
+            await asyncio.wait([exited])
             group.cancel_scope.cancel()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import math
 import os
 import signal
 import stat
@@ -80,11 +81,13 @@ def start_of_last_lines(descriptor: int, count: int) -> int:
 
 
 async def copy(descriptor: int, output: Output) -> None:
-    """Print what there is from where the file stands; one that was cut shorter is begun anew."""
-    if os.fstat(descriptor).st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    while chunk := os.read(descriptor, _CHUNK):
+    """Print what there is from where the file stands up to its end of now; one that was cut shorter is begun anew."""
+    size, position = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
+    if size < position:
+        position = os.lseek(descriptor, 0, os.SEEK_SET)
+    while position < size and (chunk := os.read(descriptor, min(_CHUNK, size - position))):
         await output.write(chunk)
+        position += len(chunk)
 
 
 async def copy_until_ended(
@@ -95,27 +98,33 @@ async def copy_until_ended(
     *,
     patience: float = _LAST_OUTPUT_SECONDS,
 ) -> None:
-    """Print what is written until the task has ended and its shim has written all of it, ``patience`` seconds
-    after the end at most: another container may write to the same file for ever."""
+    """Print what is written until the task has ended and its shim has written all of it.
+
+    What is written later than ``patience`` seconds after the end is not waited for: another container may write to
+    the same file for ever. Whoever reads what is printed may take any time.
+    """
     changed = asyncio.Event()
-    bounded = anyio.CancelScope()
+    deadline = math.inf
 
     def noticed(_: object) -> None:
-        bounded.deadline = anyio.current_time() + patience
+        nonlocal deadline
+        deadline = anyio.current_time() + patience
         changed.set()
 
-    with Inotify() as watch, bounded:
+    with Inotify() as watch:
         watch.add_watch(os.fspath(path), _WRITES)  # pyright: ignore[reportUnknownMemberType] - a bare PathLike
         exited.add_done_callback(noticed)
         async with anyio.create_task_group() as group:
             group.start_soon(_notice, watch, changed)
             while True:
                 changed.clear()
-                at_end = exited.done() and not is_written(descriptor)
+                late = anyio.current_time() >= deadline
+                at_end = late or (exited.done() and not is_written(descriptor))
                 await copy(descriptor, output)
                 if at_end:
                     break
-                await changed.wait()
+                with anyio.CancelScope(deadline=deadline):
+                    await changed.wait()
             group.cancel_scope.cancel()
     exited.remove_done_callback(noticed)
     exited.cancel()  # where it is still open

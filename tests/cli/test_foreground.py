@@ -89,7 +89,24 @@ async def test_a_signal_is_handed_on(number: signal.Signals) -> None:
         assert (await task.wait()).code == 128 + number
 
 
-async def test_the_second_one_ends_the_command_also_while_the_first_is_on_its_way() -> None:
+@pytest.mark.parametrize("seconds", [0.05, 0])
+async def test_a_signal_that_comes_during_the_start_is_the_process_s(seconds: float) -> None:
+    """What the process shows is seen before start() has its answer, and may be what the signal is sent for."""
+    async with FakeContainerd() as fake, created(fake) as task:
+        with fake.delay("Tasks/Start", seconds):
+            assert await ended_by(fake, task, signal.SIGUSR1) == 128 + signal.SIGUSR1
+        assert (await task.wait()).code == 128 + signal.SIGUSR1
+
+
+async def test_the_second_one_ends_the_command_also_while_it_starts() -> None:
+    async with FakeContainerd() as fake:
+        fake.script(["serve"], seconds=None, ignores=IGNORED)
+        async with created(fake) as task:
+            with fake.delay("Tasks/Start", 0.5):
+                assert await ended_by(fake, task, signal.SIGINT, signal.SIGTERM) == 128 + signal.SIGTERM
+
+
+async def test_the_second_one_ends_the_command_also_while_the_while_the_first_is_on_its_way() -> None:
     async with FakeContainerd() as fake:
         fake.script(["serve"], seconds=None, ignores=IGNORED)
         async with created(fake) as task:

@@ -165,3 +165,14 @@ async def test_a_file_that_somebody_else_goes_on_writing_is_not_followed_for_eve
             other.write(b"x")
             exited.set_exception(ProcessLostError("how it ended is not known"))
     assert reader.rest() == b"x"
+
+
+async def test_whoever_reads_slowly_gets_all_of_it(log: Path, descriptor: int, reader: Reader) -> None:
+    """As ``| less`` does: what is waited for after the end is the shim, not the reader."""
+    text = b"x" * 1_000_000
+    log.write_bytes(text)
+    async with following(log, descriptor, reader, patience=0) as exited:
+        exited.set_result(ExitStatus(0))
+        await anyio.wait_all_tasks_blocked()  # the pipe is full
+        got = await reader.read(len(text))
+    assert got == text
