@@ -477,6 +477,8 @@ class Container:
             if record.phase is Phase.CREATED:
                 record.deleting = True
                 await ProcessCalls(self._session, record).delete()
+        except NotFoundError:
+            pass  # its shim has died meanwhile
         finally:
             self._session.exits.discard(record)
             await opened.aclose()

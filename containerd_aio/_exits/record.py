@@ -129,11 +129,12 @@ class ExitRecord:
     def starting(self) -> None:
         """Note that Start is under way; exits whose pid cannot be judged yet are held from now on."""
         self.phase = Phase.STARTING
+        self.start_in_doubt = False
 
     def started(self, pid: int) -> Verdict:
         """Note Start's answer, and judge by it what was held."""
         self.phase = Phase.STARTED
-        self.start_in_doubt = False
+        self.start_in_doubt = False  # learned by asking, perhaps
         return self._learn(pid)
 
     def start_failed(self, error: Exception) -> None:

@@ -23,7 +23,7 @@ from containerd_aio._exits.inquiry import RESTARTED, VANISHED, Answer, Findings,
 from containerd_aio._exits.record import ExitRecord, ProcessKey, Verdict
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
-from containerd_aio._transport.supervise import Background
+from containerd_aio._transport.supervise import Background, cancelled_from_outside
 from containerd_aio.errors import ClientClosedError, ConnectionLostError, ContainerdError, ProcessLostError
 from containerd_aio.events import TaskExit, decode
 from containerd_aio.filters import where
@@ -234,8 +234,7 @@ class ExitWatcher:
             if self._end is not None:
                 return
             # A group that ends by an error ends so also when it was cancelled at the same moment.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if cancelled_from_outside():
                 raise asyncio.CancelledError
             pause = min(max(2 * pause, 0.02), 1.0)
             with anyio.move_on_after(pause * random.uniform(0.5, 1)):

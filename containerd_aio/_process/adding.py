@@ -13,7 +13,7 @@ from containerd_aio._refusal import state_named
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
 from containerd_aio._transport.typeurl import PROCESS, json_any
-from containerd_aio.errors import AlreadyExistsError
+from containerd_aio.errors import AlreadyExistsError, NotFoundError
 from containerd_aio.spec.schema import Process as ProcessSpec
 from containerd_aio.stdio import OpenStdio, Stdio
 from containerd_aio.types import ProcessState
@@ -74,6 +74,8 @@ async def _undo(session: Session, record: ExitRecord, opened: OpenStdio) -> None
         if record.phase is Phase.CREATED:
             record.deleting = True
             await session.services.tasks.delete_process(*record.key)
+    except NotFoundError:
+        pass  # its task has ended meanwhile
     finally:
         session.exits.discard(record)
         await opened.aclose()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
 from containerd_aio._refusal import UNENDED, state_named
 from containerd_aio._session import Session
-from containerd_aio.errors import ContainerdError, NotFoundError
+from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
 from containerd_aio.services.task_records import DeletedProcess
 from containerd_aio.types import ExitStatus, ProcessState, Status
 
@@ -70,6 +70,16 @@ class ProcessCalls:
         self.key()
         return answer.status
 
+    async def state(self) -> ProcessState:
+        """Ask for the state; a shim that does not answer in time makes it unknown, also with containerd 2.3.
+
+        :raises NotFoundError: if the process was deleted
+        """
+        try:
+            return (await self.status()).state
+        except (DeadlineExceededError, UnavailableError):
+            return ProcessState.UNKNOWN
+
     async def kill(self, number: int, *, all: bool = False) -> None:
         """Send a signal.
 
@@ -80,7 +90,7 @@ class ProcessCalls:
         if isinstance(self.record.outcome, ExitStatus) and not all:
             raise NotFoundError(f"{self.name} has ended", subject=self.name)
         if self.record.witness is None or not self.record.witness.sees_it():
-            await self.status()
+            await self.state()
         await self.signal(number, all=all)
 
     async def signal(self, number: int, *, all: bool = False) -> None:

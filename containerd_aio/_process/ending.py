@@ -140,7 +140,7 @@ class Ending:
         :raises FailedPreconditionError: if it has not ended
         """
         try:
-            state = (await self._calls.status()).state
+            state = await self._calls.state()
         except NotFoundError:
             await self._is_gone()
             return False

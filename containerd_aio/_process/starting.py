@@ -72,9 +72,7 @@ class Starting:
         except ContainerdError:
             raise
         except BaseException:
-            if (
-                not refused
-            ):  # else there is nothing of ours to kill: it never ran, or somebody else has started it
+            if not refused:  # else nothing of ours runs: it never did, or it is somebody else's doing
                 await shielded(self._undo)
             raise
         try:

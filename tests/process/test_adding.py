@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from grpclib.const import Status
 
 from containerd_aio import (
     AlreadyExistsError,
@@ -82,6 +83,20 @@ async def test_one_that_is_given_up_while_containerd_makes_it_is_removed(
     assert nothing_is_open(fake)
     with pytest.raises(NotFoundError):
         await task.load_process("ps")
+
+
+async def test_one_that_is_given_up_while_its_task_ends_needs_no_removal(
+    fake: FakeContainerd, task: Task
+) -> None:
+    fake.refuse("Tasks/DeleteProcess", Status.NOT_FOUND)
+    with fake.delay("Tasks/Exec", 0.05):
+        adding = asyncio.create_task(task.exec("ps", ["ps"], stdio=BOTH))
+        await fake.called("Tasks/Exec")
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await adding
+    assert not hasattr(cancelled.value, "__notes__")
+    assert nothing_is_open(fake)
 
 
 async def test_one_that_is_lost_with_the_connection_leaves_nothing_here(

@@ -68,6 +68,16 @@ async def test_what_is_refused_while_the_state_cannot_be_asked_for_is_told_as_it
         await task.resume()
 
 
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
+async def test_a_shim_that_does_not_tell_its_state_in_time_does_not_keep_it_from_being_killed_and_deleted(
+    fake: FakeContainerd, task: Task, status: Status
+) -> None:
+    with fake.refuse("Tasks/Get", status):
+        await task.kill("USR1")
+        assert (await task.wait()).code == 138
+        assert await task.delete() == await task.wait()
+
+
 async def test_a_refusal_finds_that_the_process_is_gone(fake: FakeContainerd, task: Task) -> None:
     fake.kill_shim(task, seconds=0)
     with pytest.raises(NotFoundError):

@@ -227,6 +227,26 @@ async def test_a_start_again_after_one_without_an_answer_finds_that_it_had_worke
         await created.start()
 
 
+async def test_two_starts_at_once_after_one_without_an_answer_are_one(
+    fake: FakeContainerd, created: Task
+) -> None:
+    with fake.delay("Tasks/Start", 600):
+        starting = asyncio.create_task(created.start())
+        await fake.called("Tasks/Start")
+        await fake.die()
+        with pytest.raises(ConnectionLostError):
+            await starting
+    await fake.start()
+    fake.calls.clear()
+    with fake.delay("Tasks/Start", 0.05):
+        first = asyncio.create_task(created.start())
+        await fake.called("Tasks/Start")
+        with pytest.raises(FailedPreconditionError, match="it is being started"):
+            await created.start()
+        await first
+    assert fake.calls["Tasks/Start"] == 1
+
+
 async def test_an_exec_whose_start_was_cut_short_is_not_started_again(
     fake: FakeContainerd, task: Task
 ) -> None:
