@@ -22,9 +22,8 @@ def dependencies(*groups: str) -> list[str]:
     return list(nox.project.dependency_groups(PYPROJECT, *groups))
 
 
-# A file's tests stay together, since they may share a container. By default the files of few tests come last, which
-# are those that take longest; in alphabetical order it is many short ones.
-IN_PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
+# A file's tests stay together, since they may share a container.
+IN_PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
 
 
 @nox.session

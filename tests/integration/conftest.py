@@ -80,6 +80,12 @@ async def private_daemon(**options: Any) -> AsyncIterator[PrivateDaemon]:
             pytest.fail("left by the daemon:\n" + "\n".join(left), pytrace=False)
 
 
+async def crash(daemon: PrivateDaemon) -> None:
+    """Kill it, and wait for its end: until then its socket may take one more connection."""
+    daemon.kill()
+    await daemon.stop()
+
+
 @pytest.fixture(scope="session")
 async def daemon(anyio_backend: object) -> AsyncIterator[PrivateDaemon]:
     """The containerd that all tests share; each test works in a ``namespace`` of its own."""

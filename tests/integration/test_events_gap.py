@@ -13,6 +13,7 @@ from containerd_aio.errors import ConnectionLostError
 from containerd_aio.events import Event, Gap, TaskStart
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services.events import Subscription
+from tests.integration.conftest import crash
 from tests.integration.host import frozen
 
 pytestmark = pytest.mark.integration
@@ -147,7 +148,7 @@ async def test_it_is_closed_while_there_is_no_daemon(
     """Descriptors and tasks that were left would be found behind the test."""
     with anyio.fail_after(60):
         async with client.events.subscribe(on_gap="resume") as events:
-            daemon_of_its_own.kill()
+            await crash(daemon_of_its_own)
             with anyio.move_on_after(0.1) as scope:
                 await anext(events)
             assert scope.cancelled_caught

@@ -33,6 +33,7 @@ from containerd_aio.filters import where
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.services import Services
 from containerd_aio.types import ExitStatus
+from tests.integration.conftest import crash
 from tests.integration.host import frozen, is_gone, is_runc
 
 pytestmark = pytest.mark.integration
@@ -219,7 +220,7 @@ async def test_an_exit_while_containerd_is_down_is_told_truly_or_as_lost(
             await eventually(partial(traps, each))
         waits = [tasks[0].wait(), tasks[1].wait(), process.wait()]
         lives_on = tasks[2].wait()
-        daemon.kill()
+        await crash(daemon)
         for number, pid in enumerate([tasks[0].pid, tasks[1].pid, process.pid]):
             os.kill(pid, signal.SIGKILL if number == 0 else signal.SIGTERM)
         await eventually(ended(tasks[0].pid, tasks[1].pid, process.pid))
@@ -324,7 +325,7 @@ async def test_leaving_blocks_while_containerd_is_away_leaves_nothing_open_here(
                 await container.new_task(stdio=pipes(stdin=True)) as task,
             ):
                 await task.start()
-                daemon.kill()
+                await crash(daemon)
                 raise ValueError("a bug of the user's")
         assert len(failure.value.__notes__) == 2
 
@@ -549,8 +550,7 @@ async def test_run_raises_plain_errors_when_containerd_goes_away(
                     return bool(pids)
 
                 await eventually(runs)
-                daemon.kill()
-                await daemon.stop()  # which waits for its end
+                await crash(daemon)
                 Path(f"/proc/{pids[0]}/root/go").touch()
 
             group.start_soon(kill)

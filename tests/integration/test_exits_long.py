@@ -18,7 +18,7 @@ from containerd_aio._exits.witness import supported as witness_supported
 from containerd_aio.private_daemon import PrivateDaemon
 from containerd_aio.types import ExitStatus
 from tests.integration.churn import assert_all_were_told, churn
-from tests.integration.conftest import CONTAINERD, private_daemon
+from tests.integration.conftest import CONTAINERD, crash, private_daemon
 from tests.integration.host import freeze, frozen, state_of
 from tests.integration.test_exits import SLEEP, ended, eventually, image_in, shim_of, traps
 
@@ -118,7 +118,7 @@ async def test_of_100_tasks_the_50_that_end_while_containerd_is_down_are_told_wi
         for task in tasks:
             await eventually(partial(traps, task))
         waits = [task.wait() for task in tasks]
-        daemon.kill()
+        await crash(daemon)
         codes = await end_directly(tasks[:50])
         await daemon.start()
         with anyio.fail_after(5):
@@ -150,7 +150,7 @@ async def test_what_ends_by_itself_while_containerd_is_down_for_a_minute_is_told
         await process.start()
         waits = [task.wait() for task in tasks]
         exec_wait = process.wait()
-        daemon.kill()
+        await crash(daemon)
         await anyio.sleep(60)
         assert not any(wait.done() for wait in [*waits, exec_wait])
         await daemon.start()

@@ -18,7 +18,7 @@ import pytest
 from containerd_aio import pipes, spec
 from containerd_aio.cli.busybox import IMAGE_NAME
 from containerd_aio.private_daemon import DaemonFailedError, PrivateDaemon
-from tests.integration.conftest import CONTAINERD, private_daemon
+from tests.integration.conftest import CONTAINERD, crash, private_daemon
 from tests.integration.host import freeze
 from tests.integration.leaks import ctr, left_on_host, shim_sockets
 
@@ -263,7 +263,7 @@ async def test_a_process_that_lost_its_init_and_its_shim_is_ended(archive_path: 
             assert task.stderr is not None
             async with task.stdout, task.stderr:
                 stray = os.pidfd_open(int(await task.stdout.receive()))
-            daemon.kill()
+            await crash(daemon)
             os.kill(containers.shim("web"), signal.SIGKILL)
             os.kill(task.pid, signal.SIGKILL)
     with anyio.fail_after(60):

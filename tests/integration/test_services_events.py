@@ -42,6 +42,7 @@ from containerd_aio.services.events import Subscription
 from containerd_aio.types import AnyValue, ContainerInfo, Descriptor, ImageInfo, Runtime
 from tests.conftest import UNHEEDED
 from tests.events.payloads import payloads
+from tests.integration.conftest import crash
 
 pytestmark = pytest.mark.integration
 
@@ -222,7 +223,7 @@ async def test_a_killed_daemon_is_a_gap_that_is_told(
         async with others.events.subscribe() as events:
             await others.events.publish("/example", TaskOOM("before"))
             assert (await anext(events)).payload == TaskOOM("before")
-            daemon_of_its_own.kill()
+            await crash(daemon_of_its_own)
             with pytest.raises(ConnectionLostError):
                 await anext(events)
         with pytest.raises(ConnectionLostError, match=r"there is no socket|nothing listens"):

@@ -34,6 +34,7 @@ from containerd_aio.errors import (
     NotImplementedByServerError,
 )
 from containerd_aio.private_daemon import PrivateDaemon
+from tests.integration.conftest import crash
 from tests.integration.host import frozen
 
 pytestmark = pytest.mark.integration
@@ -146,7 +147,7 @@ async def test_a_killed_daemon_ends_what_is_under_way_and_is_found_again_when_it
     try:
         async with connection.caller("x").server_stream(SUBSCRIBE, SubscribeRequest(), Envelope) as events:
             await version(connection)
-            daemon_of_its_own.kill()
+            await crash(daemon_of_its_own)
             with anyio.fail_after(60), pytest.raises(ConnectionLostError, match="outcome is unknown"):
                 await anext(events)
         with pytest.raises(ConnectionLostError, match=r"nothing listens|there is no socket"):
