@@ -37,6 +37,7 @@ from containerd_aio.stdio import pipes
 from containerd_aio.task import Task
 
 _MAX_MESSAGE: Final = 4096
+_ABOUT_TO_END: Final = 10.0  # seconds for the exit of a tar that has closed its stdout
 
 
 class ExecFiles:
@@ -90,7 +91,7 @@ class ExecFiles:
                 async for piece in _renamed(archive_of(tar.output()), named):
                     yield piece
             except InvalidArgumentError:
-                await tar.check_end()  # which says why it is not whole
+                await tar.check_failed()
                 raise
             await tar.check_end()
         yield END
@@ -149,6 +150,7 @@ class _Tar:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._exited = process.wait()
+        self._output_ended = False
         self._errors = bytearray()
         self._errors_ended = anyio.Event()
 
@@ -157,6 +159,7 @@ class _Tar:
         assert self._process.stdout is not None
         async for chunk in self._process.stdout:
             yield chunk
+        self._output_ended = True
 
     async def feed(self, data: bytes) -> None:
         """Give it something to read. That it reads no more is told by its end."""
@@ -178,6 +181,15 @@ class _Tar:
         if status.code:
             text = _printable(self._errors.decode(errors="replace").strip()) or str(status)
             raise FailedPreconditionError(f"tar in container '{self._process.container_id}' failed: {text}")
+
+    async def check_failed(self) -> None:
+        """Tell by its own words why its archive is not whole; wait only where it may be about to end.
+
+        :raises FailedPreconditionError: if it failed
+        """
+        if self._output_ended:
+            with anyio.move_on_after(_ABOUT_TO_END):
+                await self.check_end()
 
     async def read_errors(self) -> None:
         """Keep what it complains of, the first of it."""

@@ -281,3 +281,57 @@ async def test_a_file_does_not_take_the_place_of_a_device_of_this_host(running: 
     with pytest.raises(FileExistsError, match="it stays: '/dev/null'"):
         await running.copy_out_to("/etc/passwd", "/dev/null")
     assert not os.path.isfile("/dev/null")
+
+
+def content_as_members(name: str, inside: bytes) -> bytes:
+    """A directory by its slash, and an archive as its content, which no directory has."""
+    header = tarfile.TarInfo(name)
+    header.size = len(inside)
+    return header.tobuf() + inside
+
+
+async def with_tar(container: Container, script: str, archive: bytes) -> None:
+    """Give the container a tar of its own that runs this script."""
+    program = member("usr/local/bin/tar", mode=0o755)
+    program.size = len(script)
+    padded = script.encode() + bytes(-len(script) % 512)
+    await container.copy_in(program.tobuf() + padded + tar_of([("evil", archive)]), "/")
+
+
+async def test_an_evil_tar_of_a_container_gets_nothing_out(
+    client: Client, image: Image, tmp_path: Path
+) -> None:
+    """Where the host does not show the files, it is a program of the container that says what they are."""
+    home = tmp_path / "home"
+    home.mkdir()
+    evil = directory("./").tobuf() + content_as_members("./x/", tar_of([(".bashrc", b"owned")]))
+    async with container_of(client, image, "not to be seen") as container:
+        await with_tar(container, "#!/bin/sh\ncat /evil\n", evil)
+        await container.copy_out_to("/srv", home)
+    assert read_tree(home).keys() == {"srv", "srv/x"}
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "message"),
+    [
+        pytest.param(
+            directory("./").tobuf(), tar_of([("./f", b"1" * 500)])[:1024] * 50, "larger than", id="files"
+        ),
+        pytest.param(
+            directory("./").tobuf(),
+            member("./g", tarfile.XGLTYPE).tobuf() * 500,
+            "extended headers",
+            id="headers",
+        ),
+    ],
+)
+async def test_a_tar_of_a_container_that_never_ends_is_cut_off(
+    client: Client, image: Image, tmp_path: Path, first: bytes, again: bytes, message: str
+) -> None:
+    async with container_of(client, image, "not to be seen") as container:
+        await with_tar(
+            container, "#!/bin/sh\nhead -c 512 /evil\nwhile tail -c +513 /evil; do :; done\n", first + again
+        )
+        with pytest.raises(ContainerdError, match=message):
+            await container.copy_out_to("/srv", tmp_path, max_size=100_000)
+        assert [info.exec_id for info in await (await container.task()).pids()] == [None]
