@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import anyio
 
-from containerd_aio._exits.record import ExitRecord, Phase, Verdict
+from containerd_aio._exits.record import ExitRecord, Phase, Verdict, moment
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.witness import Witness
 from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
@@ -123,11 +123,12 @@ class Inquiry:
     async def _ask_all(self, records: list[ExitRecord], why_missing: str) -> Findings:
         one_by_one = records
         if len(records) > _FEW:
+            asked = moment()
             listed = {(task.container_id, ""): task for task in await self._tasks.list()}
             one_by_one = list[ExitRecord]()
             for record in records:
                 answer = listed.get(record.key)
-                if answer is None or self._unclear(record, answer):
+                if answer is None or self._unclear(record, answer, asked):
                     one_by_one.append(record)  # the list has no execs, and lacks what it could not read
         answers: dict[Answer, list[ExitRecord]] = {answer: list[ExitRecord]() for answer in Answer}
 
@@ -145,6 +146,7 @@ class Inquiry:
         async with self._limit:
             if record.settled:
                 return Answer.CLEAR
+            asked = moment()
             try:
                 answer = await self._tasks.get(*record.key)
             except NotFoundError:
@@ -155,13 +157,13 @@ class Inquiry:
                 return (
                     Answer.CLEAR
                 )  # a lost connection is reconciled when it is back, the sweep finds the rest
-        return Answer.UNCLEAR if self._unclear(record, answer) else Answer.CLEAR
+        return Answer.UNCLEAR if self._unclear(record, answer, asked) else Answer.CLEAR
 
-    def _unclear(self, record: ExitRecord, answer: ProcessRecord) -> bool:
+    def _unclear(self, record: ExitRecord, answer: ProcessRecord, asked: int) -> bool:
         """Write the answer into the record; tell whether containerd must be asked again."""
         if answer.status.state is ProcessState.UNKNOWN:
             return True
-        if record.answered(answer) is Verdict.DOUBTED:
+        if record.answered(answer, asked) is Verdict.DOUBTED:
             return True  # it is started by somebody else, and what was heard of its end may be made up
         never_ran = answer.status.state is ProcessState.CREATED and record.phase is not Phase.STARTING
         if never_ran and record.key.exec_id and self._table.init_ended(record.key.container_id):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 # What the daemon makes up for the init of a shim that died: 137 where the shim's own cleanup ran, else 255
 # (containerd, core/runtime/v2, cleanupAfterDeadShim). Both are real codes as well, so they are only doubted.
 _MADE_UP = frozenset({137, 255})
+
+
+_moments = itertools.count(1)
+
+
+def moment() -> int:
+    """Return a number for now, larger than all before: an answer tells what was true at some time since its asking."""
+    return next(_moments)
 
 
 class ProcessKey(NamedTuple):
@@ -63,7 +72,9 @@ class ExitRecord:
         "__weakref__",
         "_failure",
         "_held",
+        "_pid_since",
         "_waiters",
+        "begun",
         "delete_lock",
         "deleting",
         "key",
@@ -78,6 +89,7 @@ class ExitRecord:
 
     def __init__(self, key: ProcessKey) -> None:
         self.key = key
+        self.begun = moment()
         self.phase = Phase.CREATING
         self.pid: int | None = None
         self.outcome: ExitStatus | Exception | None = None
@@ -90,6 +102,7 @@ class ExitRecord:
         self._held: list[tuple[int, ExitStatus]] = []
         self._waiters: set[asyncio.Future[ExitStatus]] = set()
         self._failure: Exception | None = None
+        self._pid_since = 0
 
     @property
     def settled(self) -> bool:
@@ -166,11 +179,14 @@ class ExitRecord:
             return Verdict.DROPPED
         return self._believe(pid, status)
 
-    def answered(self, answer: ProcessRecord) -> Verdict:
-        """Judge containerd's answer about its ids, which may be another process's by now."""
+    def answered(self, answer: ProcessRecord, asked: int | None = None) -> Verdict:
+        """Judge containerd's answer about its ids, which may be another process's by now.
+
+        ``asked`` is the `moment` before the asking, just now if left out.
+        """
         if self.phase in (Phase.CREATING, Phase.DELETED) or self._unborn:
             return Verdict.DROPPED
-        if self.differs(answer):
+        if self.differs(answer, moment() if asked is None else asked):
             return self.replaced()
         if self.settled or answer.status.state is ProcessState.UNKNOWN:
             return Verdict.DROPPED
@@ -181,17 +197,19 @@ class ExitRecord:
             return self.started(answer.pid)  # by somebody else, or by a Start of ours that got no answer
         return Verdict.DROPPED
 
-    def differs(self, answer: ProcessRecord) -> bool:
-        """Tell whether an answer about its ids is certainly about another process.
+    def differs(self, answer: ProcessRecord, asked: int) -> bool:
+        """Tell whether an answer about its ids, asked for at a `moment`, is certainly about another process.
 
         Two that never ran cannot be told apart: containerd shows no pid of an exec, nor of a restored task, before
-        its start. The answer of a shim that hangs (UNKNOWN) says nothing.
+        its start; and that it is not started may have been true when it was asked. The answer of a shim that hangs
+        (UNKNOWN) says nothing.
         """
         if answer.status.state is ProcessState.UNKNOWN or answer.pid == self.pid:
             return False
         if self.pid is None:
             return self.settled and answer.pid != 0  # ours never ran
-        return answer.pid != 0 or answer.status.state is ProcessState.CREATED
+        unstarted = answer.status.state is ProcessState.CREATED and self._pid_since < asked
+        return answer.pid != 0 or unstarted
 
     def missing(self, why: str) -> Verdict:
         """Judge NOT_FOUND: the kernel may still know the code; else it is lost. Nothing before it was created."""
@@ -243,7 +261,8 @@ class ExitRecord:
         return self._settle(status)
 
     def _learn(self, pid: int) -> Verdict:
-        self.pid = pid
+        if pid != self.pid:
+            self.pid, self._pid_since = pid, moment()
         held, self._held = self._held, []
         for held_pid, status in held:
             verdict = self.exited(held_pid, status)

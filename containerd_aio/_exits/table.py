@@ -71,7 +71,7 @@ class ExitTable:
         unclear = answer.status.state is ProcessState.UNKNOWN
         for other in self.records(record.key):
             gone_or_unmade = other.phase in (Phase.CREATING, Phase.DELETED)
-            if other is record or gone_or_unmade or other.differs(answer):
+            if other is record or gone_or_unmade or other.differs(answer, record.begun):
                 continue
             if not (unclear and other.settled):
                 return other

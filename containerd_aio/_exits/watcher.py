@@ -140,7 +140,7 @@ class ExitWatcher:
         known = self.table.known(record, answer)
         if known is not None:
             self.table.discard(record)
-            self.answered(known, answer)
+            self.answered(known, answer, record.begun)
             return known
         if answer.status.state is ProcessState.UNKNOWN:
             record.created(0)  # whether it is one that is known already, nobody can tell yet
@@ -150,12 +150,12 @@ class ExitWatcher:
         self.created(record, answer.pid)
         if answer.status.state is not ProcessState.CREATED:
             self.started(record, answer.pid)
-        self.answered(record, answer)
+        self.answered(record, answer, record.begun)
         return record
 
-    def answered(self, record: ExitRecord, answer: ProcessRecord) -> None:
-        """Note what Get answered about the process's ids."""
-        self._attend(record, record.answered(answer))
+    def answered(self, record: ExitRecord, answer: ProcessRecord, asked: int) -> None:
+        """Note what Get answered about the process's ids; ``asked`` is the `moment` before the asking."""
+        self._attend(record, record.answered(answer, asked))
 
     def deleted(self, record: ExitRecord, reply: DeletedProcess) -> None:
         """Note the answer of our own Delete, which tells the status, mostly.

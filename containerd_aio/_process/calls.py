@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal as signals
 from contextlib import suppress
 
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, moment
 from containerd_aio._refusal import UNENDED, state_named
 from containerd_aio._session import Session
 from containerd_aio.errors import ContainerdError, DeadlineExceededError, NotFoundError, UnavailableError
@@ -61,12 +61,13 @@ class ProcessCalls:
 
         :raises NotFoundError: if the process was deleted
         """
+        asked = moment()
         try:
             answer = await self.session.services.tasks.get(*self.key())
         except NotFoundError:
             self.session.exits.missing(self.record)
             raise
-        self.session.exits.answered(self.record, answer)
+        self.session.exits.answered(self.record, answer, asked)
         self.key()
         return answer.status
 

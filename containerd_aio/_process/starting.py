@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from containerd_aio._criu_log import criu_says
-from containerd_aio._exits.record import Phase
+from containerd_aio._exits.record import Phase, moment
 from containerd_aio._process.calls import ProcessCalls
 from containerd_aio._process.ending import Ending
 from containerd_aio._refusal import UNENDED, start_failed, state_refused
@@ -126,6 +126,7 @@ class Starting:
 
     async def _state(self) -> ProcessState:
         """Ask for the state, after a Start that was refused."""
+        asked = moment()
         try:
             answer = await self._session.services.tasks.get(*self._record.key)
         except ConnectionLostError:
@@ -135,7 +136,7 @@ class Starting:
             return ProcessState.UNKNOWN
         if answer.status.state not in (ProcessState.CREATED, ProcessState.UNKNOWN):
             self._record.start_unanswered()
-            self._session.exits.answered(self._record, answer)
+            self._session.exits.answered(self._record, answer, asked)
         return answer.status.state
 
     async def _refused_by_task(self, error: ContainerdError) -> ContainerdError | None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, moment
 from containerd_aio._exits.table import ExitTable
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio.errors import ClientClosedError, DeadlineExceededError, ProcessLostError
@@ -233,7 +233,7 @@ async def test_a_shim_that_hangs_is_loaded_as_a_process_of_its_own_where_the_kno
     assert new is not old
     with anyio.fail_after(2):
         assert await new.wait() == status  # by asking again
-    watcher.answered(old, ProcessRecord("web", "", 7, Status(ProcessState.STOPPED, status)))
+    watcher.answered(old, ProcessRecord("web", "", 7, Status(ProcessState.STOPPED, status)), moment())
     assert old.phase is Phase.STARTED
 
 

@@ -7,7 +7,7 @@ import gc
 import anyio
 import pytest
 
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, Verdict
+from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey, Verdict, moment
 from containerd_aio.errors import ProcessLostError, StartFailedError
 from containerd_aio.types import ExitStatus, ProcessRecord, ProcessState, Status
 
@@ -159,6 +159,21 @@ async def test_the_ids_of_a_process_whose_end_is_known_may_be_anothers(found: Pr
     record.answered(found)
     phases.append(record.phase)
     assert phases == [Phase.STARTED, Phase.DELETED]
+    assert await record.wait() == DONE
+
+
+async def test_that_it_is_not_started_may_be_an_answer_from_before_its_start() -> None:
+    """Asked for before, and told after Start's own answer: it is no other process for that."""
+    record = ExitRecord(EXEC)
+    record.created(0)
+    asked = moment()
+    record.starting()
+    record.started(7)
+    assert record.answered(answer(ProcessState.CREATED, pid=0), asked) is Verdict.DROPPED
+    assert record.phase is Phase.STARTED
+    record.exited(7, DONE)
+    assert record.answered(answer(ProcessState.CREATED, pid=0), asked) is Verdict.DROPPED
+    assert record.phase is Phase.STARTED
     assert await record.wait() == DONE
 
 

@@ -75,6 +75,16 @@ async def test_loading_a_process_twice_finds_the_record_that_is_kept() -> None:
     assert table.known(table.track(WEB), found(0, ProcessState.UNKNOWN)) is None
 
 
+async def test_an_exec_that_is_started_while_it_is_loaded_is_the_one_that_is_known() -> None:
+    table = ExitTable()
+    made = table.track(PS)
+    table.created(made, 0)
+    loading = table.track(PS)
+    made.starting()
+    made.started(8)
+    assert table.known(loading, found(0, ProcessState.CREATED)) is made
+
+
 async def test_an_exec_that_is_there_anew_is_not_taken_for_the_one_that_ran_or_failed() -> None:
     table = ExitTable()
     ran = started(table, PS, 8)
