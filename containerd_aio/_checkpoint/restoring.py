@@ -147,7 +147,7 @@ async def _image_below(
             return None
         raise NotFoundError(
             f"image '{image.name}' was made without the image below, which is not here:"
-            f" '{checkpoint.image_name or 'it has no name'}'"
+            f" '{checkpoint.image_name or 'it has no name'}'; pull or import that first"
         )
     below = Image(session, ImageInfo(named.name, await base_image(session.services.content, named.target)))
     if layer is not None and checkpoint.parent is not None and await below.chain_id() != checkpoint.parent:

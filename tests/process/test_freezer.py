@@ -74,6 +74,14 @@ async def test_blocks_of_which_one_fails_to_freeze_harm_no_other(fake: FakeConta
     assert (await task.status()).state is ProcessState.RUNNING
 
 
+async def test_a_task_that_does_not_tell_its_state_is_thawed(fake: FakeContainerd, task: Task) -> None:
+    """As the shim of a checkpoint that was given up: it takes the call, and does it when it is done."""
+    async with task.paused():
+        silent = fake.unknown_status(task, seconds=3600)
+    silent.lift()
+    assert (await task.status()).state is ProcessState.RUNNING
+
+
 async def test_a_daemon_that_restarts_meanwhile_leaves_no_frozen_task(
     fake: FakeContainerd, task: Task
 ) -> None:

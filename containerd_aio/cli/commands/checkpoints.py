@@ -72,7 +72,7 @@ def restore(
         str,
         typer.Argument(
             metavar="IMAGE",
-            help="The name of a checkpoint, or a file: an archive of one.",
+            help="The name of a checkpoint, or a file: an archive of one, which is imported.",
             show_default=False,
         ),
     ],
