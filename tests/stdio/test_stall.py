@@ -56,7 +56,7 @@ def stall_of(opened: OpenStdio, clock: Clock, *, copied: bool = False) -> Stall:
     return Stall([] if copied else outputs, outputs if copied else [], clock.call_later)
 
 
-@pytest.mark.parametrize("write", [1, 3000, 4096])
+@pytest.mark.parametrize("write", [100, 3000, 4096])
 async def test_it_is_known_which_output_is_full(fifo_dir: str, write: int) -> None:
     """How many bytes that takes depends on how they are written: small writes may take a page each."""
     async with running(pipes(), fifo_dir) as (opened, shim):
