@@ -15,7 +15,7 @@ from containerd_aio._process.ending import Ending
 from containerd_aio._process.starting import Starting
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up
-from containerd_aio.errors import InvalidArgumentError, NotFoundError
+from containerd_aio.errors import ContainerdError, InvalidArgumentError, NotFoundError
 from containerd_aio.stdio import LineStream, OpenStdio, OutputStream, check_terminal_size
 from containerd_aio.stdio.output import MAX_LINE, output_of
 from containerd_aio.types import ExitStatus, Status
@@ -25,8 +25,9 @@ from containerd_aio.types.signal import signal_number
 class Process:
     """A process in a container, made by ``task.exec()``; ``Task`` is the container's init.
 
-    As ``async with`` block, a process that was made here is killed if it has not ended, and deleted; one that
-    was loaded is only let go.
+    As ``async with`` block, a process that was made here is killed if it has not ended, and deleted, as ``delete()``
+    does it; where an error or a cancellation ends the block, that takes 15 s at most. One that was loaded is only
+    let go.
     """
 
     def __init__(
@@ -241,7 +242,19 @@ class Process:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await cleaned_up(self._cleanup, error, f"{self._record.key} could not be removed")
+        failure = error
+        try:
+            if error is None and self._owned and isinstance(self._record.outcome, ExitStatus):
+                await (
+                    self.delete()
+                )  # not in a hurry: our own streams may be slow to take the last of the output
+        except ContainerdError:
+            pass  # the cleanup meets it again, and makes what it can of it
+        except BaseException as raised:
+            failure = raised
+            raise
+        finally:
+            await cleaned_up(self._cleanup, failure, f"{self._record.key} could not be removed")
 
     async def _cleanup(self) -> None:
         self._stdio.hurry()

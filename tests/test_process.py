@@ -6,9 +6,21 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
-from containerd_aio import Client, NotFoundError, ProcessState, Task, UnavailableError, attach, pipes
+from containerd_aio import (
+    Client,
+    NotFoundError,
+    ProcessState,
+    Task,
+    UnavailableError,
+    attach,
+    inherit,
+    pipes,
+)
+from containerd_aio.stdio import opened
 from containerd_aio.testing import FakeContainerd
 
 
@@ -44,6 +56,58 @@ async def test_it_says_who_it_is(task: Task) -> None:
     assert repr(process) == f"<Process exec 'ps' of container 'web' pid={process.pid}>"
     assert repr(task) == f"<Task task 'web' pid={task.pid}>"
     assert (task.id, task.container_id, task.name) == ("web", "web", "task 'web'")
+
+
+async def test_leaving_the_block_of_one_that_has_ended_waits_for_our_own_slow_output(
+    fake: FakeContainerd, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``| less`` is: what it had not taken within 2 s was lost."""
+    monkeypatch.setattr(opened, "HURRY", 0.0)
+    reader, writer = os.pipe()
+    stdio = inherit(stdin=False, descriptors=(0, writer, writer))
+    left = anyio.Event()
+
+    async def run() -> None:
+        async with await task.exec("ps", ["serve"], stdio=stdio) as process:
+            exited = process.wait()
+            await process.start()
+            await fake.write(process, bytes(300_000))
+            fake.exit(process)
+            await exited
+        assert process.stdio.complete
+        left.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        while fake.calls["Tasks/Delete"] + fake.calls["Tasks/DeleteProcess"] == 0:
+            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        assert not left.is_set()
+        got = 0
+        while got < 300_000:
+            await anyio.wait_readable(reader)
+            got += len(os.read(reader, 65536))
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_an_error_leaves_the_block_without_waiting_for_our_own_slow_output(
+    fake: FakeContainerd, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "HURRY", 0.0)
+    reader, writer = os.pipe()
+    stdio = inherit(stdin=False, descriptors=(0, writer, writer))
+    with anyio.fail_after(10), pytest.raises(RuntimeError, match="the user's"):
+        async with await task.exec("ps", ["serve"], stdio=stdio) as process:
+            exited = process.wait()
+            await process.start()
+            await fake.write(process, bytes(300_000))
+            fake.exit(process)
+            await exited
+            raise RuntimeError("the user's")
+    assert not process.stdio.complete
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("state", ["created", "running", "ended", "deleted"])

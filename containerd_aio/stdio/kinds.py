@@ -72,7 +72,7 @@ def inherit(
     waits for that, lets the process go. It runs on, and waits once the FIFO is full, until somebody attaches.
     Python's own buffers are not flushed: ``print(..., flush=True)`` keeps the order.
     What our streams raise (``BrokenPipeError`` where nobody reads) comes out of deleting the process. That waits
-    until they have taken all of the output, however long (``| less``); leaving the process's block, 2 s at most.
+    until they have taken all of the output, however long (``| less``), unless an error ends the process's block.
     ``descriptors``: what to use instead of 0, 1 and 2.
 
     :raises InvalidArgumentError: if a terminal is to have no stdout, or for keys that are none

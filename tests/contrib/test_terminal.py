@@ -52,7 +52,7 @@ class FakePeer:
         self.closed = code, reason
 
     async def shows(self, text: bytes) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while text not in self.shown:
                 await self._changed.wait()
 
@@ -140,7 +140,7 @@ async def test_a_peer_that_goes_is_noticed_although_the_process_reads_nothing(
     async with await client.new_container("deaf", image="fake", args=["deaf"]) as container:
         async with await container.new_task(stdio=pipes(stdin=True, terminal=True)) as deaf:
             await deaf.start()
-            with FakePeer(bytes(800_000)) as peer, anyio.fail_after(5):
+            with FakePeer(bytes(800_000)) as peer, anyio.fail_after(30):
                 async with anyio.create_task_group() as group:
                     group.start_soon(bridged, deaf, peer)
                     await wait_all_tasks_blocked()

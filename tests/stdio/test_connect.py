@@ -85,7 +85,7 @@ async def test_nobody_is_waited_for_at_the_input_of_a_process_that_has_ended(fif
         asked = record(stdin=first.stdin_path, stdout=first.stdout_path, state=ProcessState.STOPPED)
         again = await attach(stdin=True).attach(asked)
         first.close_stdin()
-        with anyio.fail_after(1):
+        with anyio.fail_after(30):
             await again.started()
         assert again.stdin is not None
         with pytest.raises(anyio.BrokenResourceError):
@@ -208,7 +208,7 @@ async def test_attached_after_the_exit_the_output_ends_at_once(fifo_dir: str) ->
         second = await attach().attach(record("", first.stdout_path, first.stderr_path))
         await second.started()
         assert second.stdout is not None
-        with anyio.fail_after(1), pytest.raises(anyio.EndOfStream):
+        with anyio.fail_after(30), pytest.raises(anyio.EndOfStream):
             await second.stdout.receive()
         await second.aclose()
 

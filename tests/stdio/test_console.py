@@ -75,7 +75,7 @@ async def test_the_size_is_told_at_first_and_when_it_changes(terminal: tuple[int
 
     console = Console(terminal[1], terminal[1])
     console.on_resize(resize)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         console.enter()
         assert await receive.receive() == (80, 24)
         termios.tcsetwinsize(terminal[1], (50, 132))
@@ -101,7 +101,7 @@ async def test_a_size_that_cannot_be_set_is_tried_again_at_the_next_change(termi
     console = Console(terminal[1], terminal[1])
     console.on_resize(resize)
     console.enter()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await tried.wait()
         tried = anyio.Event()
         signal.raise_signal(signal.SIGWINCH)
@@ -128,7 +128,7 @@ async def test_the_terminal_of_this_process_is_connected_with_the_containers(
         await opened.started()
         assert is_raw(slave)
         os.write(master, b"\x03")  # Ctrl-C is the container's to see
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await shim.read(1) == b"\x03"
             await shim.write(b"prompt\r\n")
             assert await shown(master, 8) == b"prompt\r\n"
@@ -149,7 +149,7 @@ async def test_it_is_raw_before_anything_is_shown(terminal: tuple[int, int], fif
         shim.stop_reading()
         await shim.write(b"\x1b[6n")
         group.start_soon(opened.started)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await shown(master, 4) == b"\x1b[6n"
         assert is_raw(slave)
         group.cancel_scope.cancel()
@@ -175,7 +175,7 @@ async def test_keys_alone_can_be_attached(terminal: tuple[int, int], fifo_dir: s
         again = await inherit(stdout=False, descriptors=(slave, slave, slave)).attach(asked)
         await again.started()
         os.write(master, b"k")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await shim.read(1) == b"k"
         await again.aclose(unlink=False)
 
@@ -235,7 +235,7 @@ async def test_the_terminal_is_given_back_when_the_output_ends_and_what_is_typed
     async with running(stdio, fifo_dir) as (opened, shim):
         assert is_raw(slave)
         shim.end()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await opened.drain(5)
         await anyio.wait_all_tasks_blocked()
         assert not is_raw(slave)
@@ -273,7 +273,7 @@ async def test_the_keys_to_detach_give_the_terminal_back_and_do_not_end_the_inpu
     async with running(stdio, fifo_dir) as (opened, shim):
         assert not opened.detached.is_set()
         os.write(master, b"typed\x10\x11lost")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await opened.detached.wait()
         assert not is_raw(slave)
         assert shim.close_io_calls == 0
@@ -337,7 +337,7 @@ async def test_closing_does_not_leave_the_size_that_only_made_it_draw_itself_aga
     console.on_resize(resize)
     console.enter(redraw=True)
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await asked.wait()
         group.start_soon(console.aclose)
         await anyio.wait_all_tasks_blocked()

@@ -68,7 +68,7 @@ async def test_a_buffered_pipe_gives_what_there_is() -> None:
     reader, writer = os.pipe()
     with io.BufferedReader(io.FileIO(reader)) as file:
         os.write(writer, b"some")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await as_source(file).receive() == b"some"
         os.close(writer)
 
@@ -76,7 +76,7 @@ async def test_a_buffered_pipe_gives_what_there_is() -> None:
 async def test_a_read_that_waits_does_not_hold_up_a_cancellation() -> None:
     reader, writer = os.pipe()
     with io.FileIO(reader) as file:
-        with anyio.fail_after(5), anyio.move_on_after(0.02):
+        with anyio.fail_after(30), anyio.move_on_after(0.02):
             await as_source(file).receive()
         os.close(writer)  # lets the thread go
 

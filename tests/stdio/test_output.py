@@ -86,7 +86,7 @@ async def test_it_waits_until_either_output_has_something(tmp_path: Path) -> Non
         async def receive() -> None:
             received.append(await outputs.both.receive())
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 group.start_soon(receive)
                 await wait_all_tasks_blocked()
@@ -152,7 +152,7 @@ async def test_the_last_line_of_an_output_comes_when_that_output_ends(tmp_path: 
         lines = LineStream(outputs.both)
         outputs.write("stdout", b"unfinished")
         outputs.end("stdout")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await lines.receive() == Chunk("stdout", b"unfinished")
         outputs.write("stderr", b"later")
         outputs.end("stderr")

@@ -139,7 +139,7 @@ async def test_a_sender_that_waits_is_told_when_the_reader_goes(tmp_path: Path, 
 async def test_fifos_that_are_removed_meanwhile_end_the_look_for_the_shim(tmp_path: Path) -> None:
     async with an_input(tmp_path) as stream:
         os.unlink(tmp_path / "stdin")
-        with anyio.fail_after(1):
+        with anyio.fail_after(30):
             await stream.reader_has_come()
         with pytest.raises(anyio.BrokenResourceError):
             await stream.send(b"x")
@@ -270,7 +270,7 @@ async def test_detaching_ends_the_look_for_the_shim(tmp_path: Path) -> None:
         group.start_soon(stream.reader_has_come)
         await anyio.wait_all_tasks_blocked()
         stream.detach()
-        with anyio.fail_after(1):
+        with anyio.fail_after(30):
             await stream.reader_has_come()
 
 
@@ -489,5 +489,5 @@ async def test_a_process_that_has_ended_before_is_told_where_there_is_no_room(
         shim_opens(tmp_path, reader)
         await stream.reader_has_come()
         stream.on_exit(lambda: ended)
-        with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
+        with anyio.fail_after(30), pytest.raises(anyio.BrokenResourceError):
             await filled(stream)
