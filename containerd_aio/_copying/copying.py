@@ -125,7 +125,7 @@ async def write_file(
         raise InvalidArgumentError(f"a file holds bytes, not {type(data).__name__}; text has to be encoded")
     if mode is not None and not 0 <= mode <= 0o7777:
         raise InvalidArgumentError(f"{mode:#o} is no mode of a file: 0 to 0o7777")
-    content = bytes(data)
+    content = bytes(cast("bytes", data))
     async with opened_files(container) as files:
         located = await files.locate(place)
         before = located.member or Member("", Kind.FILE)
