@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 # Both are constants of containerd's runc shim.
@@ -26,6 +27,14 @@ _RANDOM_NAMESPACE = re.compile(r"aio-[0-9a-f]{12}")
 def is_random(namespace: str) -> bool:
     """Whether a namespace was named at random, so that all that bears its name belongs to one daemon."""
     return _RANDOM_NAMESPACE.fullmatch(namespace) is not None
+
+
+def found(directory: Path, pattern: str) -> list[Path]:
+    """What matches below a directory in which others are at work.
+
+    ``Path.glob`` fails (up to Python 3.12) where a directory that it has seen is gone when it looks into it.
+    """
+    return [directory / name for name in glob(pattern, root_dir=directory)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ def bundles(state: Path) -> list[Bundle]:
     """The bundles in a state directory: ``<plugin>/<namespace>/<id>``."""
     return [
         Bundle(path.parent.name, path.name, path)
-        for path in state.glob("io.containerd.*/*/*")
+        for path in found(state, "io.containerd.*/*/*")
         if path.is_dir()
     ]
 
@@ -73,7 +82,7 @@ class RuncContainer:
 def runc_containers(state: Path) -> Iterator[RuncContainer]:
     """runc's containers whose bundle lies below ``state``."""
     prefix = f"bundle={state}{os.sep}"
-    for file in RUNC_STATES.glob("*/*/state.json"):
+    for file in found(RUNC_STATES, "*/*/state.json"):
         try:
             kept = json.loads(file.read_bytes())
             if any(label.startswith(prefix) for label in kept["config"]["labels"]):
@@ -92,17 +101,17 @@ def runc_containers(state: Path) -> Iterator[RuncContainer]:
 
 def logged(log: Path) -> set[tuple[str, str]]:
     """Namespaces and ids that containerd's log names: also of containers that left no file but a socket."""
-    found: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
     try:
         with log.open("rb") as lines:
             for line in lines:
                 container_id = re.search(rb'\bid="?([\w.-]+)', line)
                 namespace = re.search(rb'\bnamespace="?([\w.-]+)', line)
                 if container_id is not None and namespace is not None:
-                    found.add((namespace[1].decode(), container_id[1].decode()))
+                    named.add((namespace[1].decode(), container_id[1].decode()))
     except FileNotFoundError:
         pass
-    return found
+    return named
 
 
 def shim_socket_of(address: Path, namespace: str, container_id: str) -> Path:

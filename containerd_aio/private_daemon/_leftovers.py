@@ -42,7 +42,7 @@ def remove_leftovers(home: Home, namespaces: Iterable[str] = ()) -> list[str]:
     there.
     """
     logged = _containers.logged(home.log)
-    used = {path.name for path in home.state.glob("io.containerd.*/*")}
+    used = {path.name for path in _containers.found(home.state, "io.containerd.*/*")}
     used.update(namespaces, (namespace for namespace, _ in logged))
     own = {namespace for namespace in used if is_random(namespace)}
 

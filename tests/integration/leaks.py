@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from tests.conftest import LOOP
@@ -65,7 +66,12 @@ def _tasks() -> frozenset[asyncio.Task[object]]:
 
 def fifos_in(*directories: Path) -> frozenset[str]:
     """What is in the directories and below."""
-    return frozenset(str(path) for directory in directories for path in directory.glob("**/*"))
+    # Not Path.glob, which fails where another process removes a directory meanwhile.
+    return frozenset(
+        os.path.join(directory, name)
+        for directory in directories
+        for name in glob("**/*", root_dir=directory, recursive=True, include_hidden=True)
+    )
 
 
 def ctr(address: str, namespace: str, *arguments: str) -> list[str]:

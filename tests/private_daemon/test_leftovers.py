@@ -191,6 +191,23 @@ def test_the_socket_of_a_shim_without_a_bundle_is_known_by_its_name(host: Host) 
     assert stranger.exists()
 
 
+def test_what_belongs_to_others_may_go_while_one_looks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of runc's states is that of all daemons."""
+    ours = host.runc_state("default", "ours", host.bundle("default", "ours"))
+    (host.runc / "theirs").mkdir()
+    scandir = os.scandir
+
+    def late(path: str | int | Path) -> object:
+        if not isinstance(path, int) and os.path.basename(path) == "theirs":
+            os.rmdir(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert remove_leftovers(host.home) == []
+    assert not (host.runc / "theirs").exists()
+    assert not ours.exists()
+
+
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
