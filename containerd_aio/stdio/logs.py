@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from containerd_aio.stdio.stdio import Stdio
 from containerd_aio.types.process import ProcessRecord
 
 _SCHEMES: Final = ("file", "binary", "binary-v2")
+_NO_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,9 @@ class LogFileStdio(LogStdio):
     path: str
 
     def _told(self, daemon_root: str | None) -> StdioPaths:
-        plain = "%" not in self.path and self.path.isprintable()  # the shim parses it as a URL first
+        plain = self.path.isprintable() and not _NO_ESCAPE.search(
+            self.path
+        )  # the shim parses it as a URL first
         if daemon_root is None or not plain or not _made_for_daemon(self.path, daemon_root):
             return StdioPaths(stdout=self.uri, stderr=self.uri)
         return StdioPaths(stdout=self.path, stderr=f"/.{self.path}")

@@ -238,7 +238,7 @@ async def test_a_log_file_keeps_an_output_that_goes_on_when_the_other_has_ended(
     assert sorted((tmp_path / "log").read_text().splitlines()) == ["err", "out"]
 
 
-@pytest.mark.parametrize("name", ["plain.log", "with space and %41.log"])
+@pytest.mark.parametrize("name", ["plain.log", "with space, ? and %41.log"])
 async def test_log_file_gets_stdout_and_stderr_appended(shared: Shared, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"before\n")

@@ -25,9 +25,12 @@ async def told(stdio: Stdio, *, daemon_root: str | None = None) -> tuple[str, st
     return opened.stdin_path, opened.stdout_path, opened.stderr_path
 
 
-async def test_a_log_file_that_containerd_sees_is_made_and_named_in_two_ways(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["web.log", "with space, ? and %41.log"])
+async def test_a_log_file_that_containerd_sees_is_made_and_named_in_two_ways(
+    tmp_path: Path, name: str
+) -> None:
     """The shim closes a file that it knows by one name for both outputs when the first of them ends."""
-    path = tmp_path / "new" / "web.log"
+    path = tmp_path / "new" / name
     assert await told(log_file(path), daemon_root="/proc/self/root") == ("", f"{path}", f"/.{path}")
     assert path.read_bytes() == b""
     path.write_bytes(b"kept")
