@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from containerd_aio.cli.foreground import until_ended
+from containerd_aio.cli.foreground import tell_if_cut_off, until_ended
 from containerd_aio.cli.lookup import container_named, task_of
 from containerd_aio.cli.output import until_closed
 from containerd_aio.cli.program import SIGPIPE_CODE
@@ -45,6 +45,7 @@ async def attach_to(
                 if not await until_ended(exited, process.stdio.detached):
                     return 0
                 await process.stdio.drain(_LAST_OUTPUT_SECONDS)
+                tell_if_cut_off(process)
                 return exited.result().code
     return SIGPIPE_CODE
 

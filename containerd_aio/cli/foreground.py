@@ -56,9 +56,14 @@ async def run_to_the_end(process: Process, signals: SignalsCaught, *, grace: flo
         await _start_and_hand_signals(process, exited, signals, grace)
     status = exited.result()
     await process.delete()
+    tell_if_cut_off(process)
+    return status.code
+
+
+def tell_if_cut_off(process: Process) -> None:
+    """Say so where a process that has ended wrote more than was shown."""
     if not process.stdio.complete:
         tell("the output is not complete: a process that was left behind still held it open")
-    return status.code
 
 
 async def until_ended(exited: asyncio.Future[ExitStatus], detached: asyncio.Event) -> bool:

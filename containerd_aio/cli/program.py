@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import re
 import sys
@@ -46,6 +47,9 @@ def finish(
 ) -> NoReturn:
     """Run a command and leave this program with its code; an error of ours is told on stderr and gives ``failed``."""
     _open_missing_streams()
+    logging.basicConfig(
+        format="containerd-aio: %(message)s"
+    )  # warnings: a connection is lost, and waited for
     try:
         code = asyncio.run(_ended(work, signals or SignalsCaught()))
         sys.stdout.flush()

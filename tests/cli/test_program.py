@@ -137,6 +137,18 @@ finish(work())
     assert subprocess.run(["sh", "-c", script], check=False).returncode == 7
 
 
+def test_a_warning_of_the_library_is_told_as_ours() -> None:
+    program = """
+import logging
+from containerd_aio.cli.program import finish
+async def work():
+    logging.getLogger("containerd_aio.exits").warning("lost the event stream")
+finish(work())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "containerd-aio: lost the event stream\n")
+
+
 BROKEN_PIPE = """
 from tests.cli.test_program import _is_not_read
 from containerd_aio.cli.program import finish
