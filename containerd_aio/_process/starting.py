@@ -82,10 +82,17 @@ class Starting:
             raise
 
     async def _refuse_started(self) -> None:
-        """Let nothing through that was started before; only of a task's Start may the outcome be in doubt."""
+        """Let nothing through that was started before; only of a task's Start may the outcome be in doubt.
+
+        Where the kernel shows that a task's init is gone, it is asked whose the ids are: Start would hit them.
+        """
         record = self._record
-        if not record.settled and (record.phase is Phase.CREATED or record.start_in_doubt):
-            return
+        if self._startable():
+            if record.witness is None or record.witness.sees_it():
+                return
+            await self._calls.state()
+            if self._startable():
+                return
         self._calls.key()
         if isinstance(record.outcome, Exception) or record.phase is Phase.STARTING:
             why = (
@@ -98,6 +105,10 @@ class Starting:
             )
         state = ProcessState.STOPPED if record.settled else (await self._calls.status()).state
         raise state_refused(_WHAT, self._calls.name, state, ways=_WAYS)
+
+    def _startable(self) -> bool:
+        record = self._record
+        return not record.settled and (record.phase is Phase.CREATED or record.start_in_doubt)
 
     async def _not_started(self, error: ContainerdError, *, again: bool) -> ContainerdError | None:
         """Turn what Start answered into the error to raise; the waits fail with it if it never ran.
