@@ -67,7 +67,7 @@ def in_container(
         if needed and not parents:
             shown = "/" + "/".join((*place.names, *needed))
             raise NotFoundError(
-                f"there is no directory {about(container_id, shown)}; parents=True makes it", subject=what
+                f"there is no directory {about(container_id, shown)}; `parents` makes it", subject=what
             )
         return Destination(place.names, names)
     if found is not None and found.kind is Kind.DIRECTORY:

@@ -37,6 +37,8 @@ class CheckpointOrder:
             raise InvalidArgumentError("--to writes into a directory: it makes no image, and no archive")
         if self.output == _STDOUT:
             check_piped_out()
+        elif self.output is not None and not (directory := Path(self.output).absolute().parent).is_dir():
+            raise InvalidArgumentError(f"-o {self.output}: there is no directory {directory}")
 
     def options(self) -> CheckpointOptions:
         """Return how the task is checkpointed."""

@@ -35,9 +35,16 @@ class Place:
 
 
 async def copy_files(
-    source: str, target: str, *, address: str | None, namespace: str | None, preserve: bool, skip_unsafe: bool
+    source: str,
+    target: str,
+    *,
+    address: str | None,
+    namespace: str | None,
+    preserve: bool = False,
+    parents: bool = False,
+    skip_unsafe: bool = False,
 ) -> int:
-    """Copy from a container to this host or the other way.
+    """Copy from a container to this host or the other way; the code is 141 where nobody reads the archive.
 
     :raises InvalidArgumentError: if not exactly one of the two is in a container
     """
@@ -55,7 +62,7 @@ async def copy_files(
                 await _out(container, one.path, other.path, skip_unsafe=skip_unsafe)
             elif other.container is not None:
                 container = await container_named(client, other.container)
-                await _in(container, one.path, other.path, preserve=preserve)
+                await _in(container, one.path, other.path, preserve=preserve, parents=parents)
         return 0
     return SIGPIPE_CODE
 
@@ -70,7 +77,7 @@ async def _out(container: Container, path: str, target: str, *, skip_unsafe: boo
             await output.write(chunk)
 
 
-async def _in(container: Container, source: str, path: str, *, preserve: bool) -> None:
+async def _in(container: Container, source: str, path: str, *, preserve: bool, parents: bool) -> None:
     async with AsyncExitStack() as stack:
         given = await stack.enter_async_context(piped_in()) if source == "-" else source
-        await container.copy_in(given, path, preserve=preserve)
+        await container.copy_in(given, path, preserve=preserve, parents=parents)

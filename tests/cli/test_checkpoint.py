@@ -27,6 +27,12 @@ def test_a_directory_is_no_image(more: dict[str, str]) -> None:
         order.check()
 
 
+def test_an_archive_that_could_not_be_written_is_refused_before_anything_is_frozen(tmp_path: Path) -> None:
+    order = CheckpointOrder(container="web", output=str(tmp_path / "none" / "kept.tar"))
+    with pytest.raises(InvalidArgumentError, match=f"there is no directory {tmp_path}/none"):
+        order.check()
+
+
 def test_the_options_are_criu_s() -> None:
     order = CheckpointOrder(container="web", exit=True, tcp=True)
     assert order.options() == CheckpointOptions(exit=True, open_tcp=True)

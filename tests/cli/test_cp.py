@@ -27,6 +27,4 @@ def test_what_has_a_colon_is_in_a_container_unless_it_begins_like_a_path(text: s
 @pytest.mark.parametrize(("source", "target"), [("a", "b"), ("web:/a", "db:/b"), ("-", "-")])
 async def test_exactly_one_side_is_in_a_container(source: str, target: str) -> None:
     with pytest.raises(InvalidArgumentError, match="one of the two is in a container"):
-        await copy_files(
-            source, target, address="/nowhere", namespace=None, preserve=False, skip_unsafe=False
-        )
+        await copy_files(source, target, address="/nowhere", namespace=None)

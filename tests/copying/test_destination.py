@@ -92,7 +92,7 @@ def test_directories_that_are_missing_are_made_when_asked_for(
     path: str, located: Located, source: Source, needed: str, names: str
 ) -> None:
     with pytest.raises(
-        NotFoundError, match=f"no directory '{needed}' in container 'web'; parents=True makes it"
+        NotFoundError, match=f"no directory '{needed}' in container 'web'; `parents` makes it"
     ):
         in_container("web", path, located, source, parents=False)
     wanted = Destination(("srv",), tuple(names.split()))

@@ -34,7 +34,7 @@ async def web(client: Client, image: Image) -> AsyncIterator[None]:
 
 
 async def test_files_go_in_and_come_out(daemon: PrivateDaemon, namespace: str, tmp_path: Path) -> None:
-    copy = partial(copy_files, address=daemon.address, namespace=namespace, preserve=False, skip_unsafe=False)
+    copy = partial(copy_files, address=daemon.address, namespace=namespace)
     (tmp_path / "www" / "sub").mkdir(parents=True)
     (tmp_path / "www" / "sub" / "a").write_text("of this host")
     assert await copy(str(tmp_path / "www"), "web:/srv") == 0
@@ -42,6 +42,9 @@ async def test_files_go_in_and_come_out(daemon: PrivateDaemon, namespace: str, t
     assert (tmp_path / "out" / "sub" / "a").read_text() == "of this host"
     assert await copy("web:/etc/passwd", str(tmp_path)) == 0
     assert (tmp_path / "passwd").read_text().startswith("root:")
+    with pytest.raises(NotFoundError, match="no directory '/opt/new' in container 'web'; `parents` makes it"):
+        await copy(str(tmp_path / "passwd"), "web:/opt/new/passwd")
+    assert await copy(str(tmp_path / "passwd"), "web:/opt/new/passwd", parents=True) == 0
     with pytest.raises(NotFoundError, match="no container 'db'"):
         await copy("db:/etc/passwd", str(tmp_path))
 

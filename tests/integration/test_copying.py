@@ -224,11 +224,11 @@ async def test_what_cannot_be_is_said(container: Container, tmp_path: Path) -> N
         async with container.copy_out("/none/x"):
             pass
     with pytest.raises(
-        NotFoundError, match=r"no directory '/none' in container '(web|shared)'; parents=True makes it"
+        NotFoundError, match=r"no directory '/none' in container '(web|shared)'; `parents` makes it"
     ):
         await container.copy_in(tmp_path / "file", "/none/file")
     with pytest.raises(
-        NotFoundError, match=r"no directory '/none' in container '(web|shared)'; parents=True makes it"
+        NotFoundError, match=r"no directory '/none' in container '(web|shared)'; `parents` makes it"
     ):
         await container.copy_in(tar_of([("x", b"")]), "/none")
     with pytest.raises(FailedPreconditionError, match="'/etc' in container '(web|shared)' is a directory"):

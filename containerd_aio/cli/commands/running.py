@@ -251,6 +251,9 @@ def cp(
         bool,
         typer.Option("--preserve", "-p", help="Keep owners of what is copied in; else it is root's."),
     ] = False,
+    parents: Annotated[
+        bool, typer.Option("--parents", help="Make the directories that are missing in the container.")
+    ] = False,
     skip_unsafe: Annotated[
         bool,
         typer.Option("--skip-unsafe", help="Leave out links that lead outside, devices and FIFOs."),
@@ -271,6 +274,7 @@ def cp(
         address=address,
         namespace=namespace,
         preserve=preserve,
+        parents=parents,
         skip_unsafe=skip_unsafe,
     )
     finish(work)
