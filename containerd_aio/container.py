@@ -6,41 +6,31 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import Self
 
 from anyio.abc import ByteReceiveStream
 
 from containerd_aio._checkpoint.living import LIVING
-from containerd_aio._checkpoint.origin import origin_of
 from containerd_aio._checkpoint.taking import Parts, take_checkpoint
 from containerd_aio._copying import copying
 from containerd_aio._copying.copying import MAX_FILE, CopyIn
 from containerd_aio._copying.opening import Copied
-from containerd_aio._exits.record import ExitRecord, Phase, ProcessKey
-from containerd_aio._opening import open_stdio
-from containerd_aio._process.calls import ProcessCalls
+from containerd_aio._exits.record import ProcessKey
+from containerd_aio._new_task import NewTask, new_task
 from containerd_aio._process.loading import load
 from containerd_aio._process.spec import spec_of
-from containerd_aio._refusal import start_failed
 from containerd_aio._session import Session
 from containerd_aio._tar.source import ArchiveSource
-from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio._transport.runc import runc_options, takes_runc_options
-from containerd_aio._transport.typeurl import json_any
+from containerd_aio._transport.completion import cleaned_up
 from containerd_aio.errors import (
-    AlreadyExistsError,
-    ContainerdError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
-    NotImplementedByServerError,
-    UnknownError,
 )
 from containerd_aio.image import Image
 from containerd_aio.spec import Spec
-from containerd_aio.stdio import OpenStdio, Stdio, null
+from containerd_aio.stdio import Stdio, null
 from containerd_aio.task import Task
 from containerd_aio.types import AnyValue, CheckpointOptions, ContainerInfo, Mount, RuncOptions, TaskEndpoint
 
@@ -148,49 +138,15 @@ class Container:
         :raises NotImplementedByServerError: for ``endpoint``, before containerd 2.0
         :raises ConnectionLostError: if containerd cannot be reached
         """
-        stdio = stdio or null()
-        spec = spec_of(self._info)
-        origin = await origin_of(
-            self._session, checkpoint, terminal=bool((spec.get("process") or {}).get("terminal"))
+        wanted = NewTask(
+            stdio=stdio or null(),
+            checkpoint=checkpoint,
+            rootfs=rootfs,
+            options=options,
+            runtime_path=runtime_path,
+            endpoint=endpoint,
         )
-        origin.check_terminal(stdio.terminal, container_id=self.id)
-        options = await self._task_options(origin.laid_over(options), endpoint)
-        mounts = [*_labelled(await self._rootfs(), spec), *rootfs]
-        root = (spec.get("root") or {}).get("path") or ""
-        if not mounts and not root.startswith("/"):
-            raise InvalidArgumentError(
-                f"container '{self.id}' has no root filesystem: give rootfs=, or an absolute root.path in its spec"
-            )
-        exits = self._session.exits
-        await exits.attached()
-        await self._match_terminal(stdio)
-        opened = await open_stdio(self._session, stdio, self.id)
-        record = exits.track(self.id)
-
-        async def create() -> None:
-            pid = await self._session.services.tasks.create(
-                self.id,
-                rootfs=mounts,
-                stdin=opened.stdin_path,
-                stdout=opened.stdout_path,
-                stderr=opened.stderr_path,
-                terminal=opened.terminal,
-                checkpoint=origin.memory,
-                options=options,
-                runtime_path=runtime_path or "",
-                endpoint=endpoint,
-            )
-            exits.created(record, pid)
-
-        try:
-            await completed(create)
-        except BaseException as error:
-            undo = partial(self._undo_create, record, opened)
-            await cleaned_up(undo, error, f"the task of container '{self.id}' could not be removed")
-            if isinstance(error, AlreadyExistsError | UnknownError):
-                raise self._refused(error) from error
-            raise
-        self._made = Task(self._session, record, opened, owned=True, container=self._info)
+        self._made, self._info = await new_task(self._session, self._info, await self._rootfs(), wanted)
         return self._made
 
     async def task(self, stdio: Stdio | None = None) -> Task:
@@ -427,40 +383,6 @@ class Container:
                 pass
         await self._session.services.containers.delete(self.id)
 
-    async def _match_terminal(self, stdio: Stdio) -> None:
-        """Store in the spec whether the process has a terminal: the runtime believes the spec."""
-        spec = spec_of(self._info)
-        process = spec.get("process") or {}
-        if bool(process.get("terminal")) is stdio.terminal or self._info.spec is None:
-            return
-        changed = {**spec, "process": {**process, "terminal": stdio.terminal}}
-        await self.update(replace(self._info, spec=json_any(self._info.spec.type_url, changed)), "spec")
-
-    async def _task_options(
-        self, options: RuncOptions | AnyValue | None, endpoint: TaskEndpoint | None
-    ) -> AnyValue | None:
-        stored = self._info.runtime.options
-        if endpoint is not None:
-            await self._check_endpoints()
-            if options is None and takes_runc_options(stored):
-                options = RuncOptions()
-        if isinstance(options, RuncOptions):
-            return runc_options(options, stored, endpoint=endpoint)
-        return options
-
-    async def _check_endpoints(self) -> None:
-        """Refuse an endpoint that containerd would pass over in silence, to start a shim."""
-        version = await self._session.services.version.get()
-        if version.release < (2, 0):
-            raise NotImplementedByServerError(
-                f"a task endpoint takes containerd 2.0 or later; this is {version.version}",
-                subject=f"container '{self.id}'",
-            )
-        if self._info.sandbox is None:
-            raise InvalidArgumentError(
-                f"container '{self.id}' is in no sandbox: only there a task endpoint counts"
-            )
-
     async def _copied(self) -> Copied:
         return Copied(self._session, await self.info(), self.task)
 
@@ -471,29 +393,3 @@ class Container:
             snapshotter = self._session.services.snapshotter(self._info.snapshotter)
             self._mounts = await snapshotter.mounts(self._info.snapshot_key)
         return self._mounts
-
-    async def _undo_create(self, record: ExitRecord, opened: OpenStdio) -> None:
-        try:
-            if record.phase is Phase.CREATED:
-                record.deleting = True
-                await ProcessCalls(self._session, record).delete()
-        except NotFoundError:
-            pass  # its shim has died meanwhile
-        finally:
-            self._session.exits.discard(record)
-            await opened.aclose()
-
-    def _refused(self, error: AlreadyExistsError | UnknownError) -> ContainerdError:
-        if isinstance(error, UnknownError):
-            return start_failed(f"task '{self.id}'", error)
-        return error.reworded(f"container '{self.id}' has a task already; container.task() loads it")
-
-
-def _labelled(mounts: Sequence[Mount], spec: Spec) -> Sequence[Mount]:
-    """Give each mount the SELinux label of the spec, as the Go client does."""
-    label = (spec.get("linux") or {}).get("mountLabel")
-    if not label:
-        return mounts
-    if '"' in label:  # it would end there, and what follows be options of the mount: another lowerdir=
-        raise InvalidArgumentError(f"linux.mountLabel of the container's spec holds a quote: {label!r}")
-    return [replace(mount, options=(*mount.options, f'context="{label}"')) for mount in mounts]
