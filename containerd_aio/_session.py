@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
+from containerd_aio._exits.record import ExitRecord
 from containerd_aio._exits.watcher import ExitWatcher
 from containerd_aio.errors import NotFoundError
 from containerd_aio.services import Services
@@ -31,8 +32,8 @@ class Session:
 
     ``fifo_dir`` is ``None`` where the daemon is on another host: FIFOs do not reach it, nor do its files.
     ``daemon_pid`` tells the daemon's pid, ``None`` where it is not known.
-    ``checkpoints`` are the locks of containers that are being checkpointed, ``freezes`` what is known of those that
-    are kept frozen, by their ids.
+    ``checkpoints`` are the locks of containers that are being checkpointed, by their ids, ``freezes`` what is known
+    of tasks that are kept frozen, by their records: the next task of a container is another one.
     """
 
     services: Services
@@ -43,7 +44,9 @@ class Session:
     checkpoints: WeakValueDictionary[str, anyio.Lock] = field(
         default_factory=WeakValueDictionary[str, anyio.Lock]
     )
-    freezes: WeakValueDictionary[str, Freeze] = field(default_factory=WeakValueDictionary[str, Freeze])
+    freezes: WeakValueDictionary[ExitRecord, Freeze] = field(
+        default_factory=WeakValueDictionary[ExitRecord, Freeze]
+    )
 
 
 @dataclass(frozen=True, slots=True)

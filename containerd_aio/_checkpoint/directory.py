@@ -45,20 +45,23 @@ async def checkpoint_to_directory(
         raise InvalidArgumentError(f"the path is one of containerd's host, so it must be absolute: {name!r}")
     await check_living(container_id, task)
     by_criu = ended_by_criu(options)
-    ending = by_criu
+    killed = False
+
+    def ending(may_have_ended: bool) -> None:
+        nonlocal killed
+        killed = may_have_ended
 
     async def write() -> None:
-        nonlocal ending
         wanted = replace(options, exit=by_criu)
         await call_criu(session, container_id, wanted, status=task.status, image_path=name)
         if options.exit and not by_criu:
             await check_frozen(container_id, task)
-            ending = True
-            await completed(partial(end_frozen, task))
+            await completed(partial(end_frozen, task, ending))
 
     async def undo(error: BaseException) -> None:
-        lives = await _lives(task)
-        if ending and not lives:
+        if killed:  # also if it lives: a kill that was not answered may come late
+            error.add_note(f"task '{container_id}' may have ended, so its memory stays in {name}")
+        elif not await _lives(task) and by_criu:
             error.add_note(f"task '{container_id}' has ended; its memory stays in {name}")
         else:
             _empty(name, remove=made)

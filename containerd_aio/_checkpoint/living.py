@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final, Protocol
 
-from containerd_aio.errors import FailedPreconditionError, NotFoundError
+from containerd_aio.errors import (
+    CancelledByServerError,
+    ConnectionLostError,
+    ContainerdError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    NotFoundError,
+    UnavailableError,
+)
 from containerd_aio.types import CheckpointOptions, ExitStatus, ProcessState, Status
 
 LIVING: Final = frozenset({ProcessState.RUNNING, ProcessState.PAUSING, ProcessState.PAUSED})
@@ -14,6 +23,13 @@ LIVING: Final = frozenset({ProcessState.RUNNING, ProcessState.PAUSING, ProcessSt
 
 # One that does not die of SIGKILL within that is thawed: cgroup v1, and a runtime that does not see to it.
 _DEATH_SECONDS: Final = 1.0
+# What they say of a call is not that it was refused: the shim may do it yet.
+_UNANSWERED: Final = (
+    CancelledByServerError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    UnavailableError,
+)
 
 
 class LivingTask(Protocol):
@@ -70,14 +86,30 @@ async def check_frozen(container_id: str, task: LivingTask) -> None:
         )
 
 
-async def end_frozen(task: LivingTask) -> None:
-    """Kill a frozen task, and wait for its end: nothing in it runs any more."""
+async def end_frozen(task: LivingTask, ending: Callable[[bool], None]) -> None:
+    """Kill a frozen task, and wait for its end: nothing in it runs any more.
+
+    ``ending`` is told ``True`` before that: from then on it may have ended; and ``False`` if the kill was refused.
+    """
     exited = task.wait()
+    ending(True)
     try:
         with suppress(NotFoundError):  # it has ended
-            await task.kill(all=True)
+            await _kill(task, ending)
         while not (await asyncio.wait([exited], timeout=_DEATH_SECONDS))[0]:
-            with suppress(FailedPreconditionError, NotFoundError):
+            with suppress(ContainerdError):  # it dies, whatever happens to containerd
                 await task.resume()
     finally:
         exited.cancel()
+
+
+async def _kill(task: LivingTask, ending: Callable[[bool], None]) -> None:
+    try:
+        await task.kill(all=True)
+    except _UNANSWERED:
+        raise
+    except ContainerdError:
+        with suppress(ContainerdError):
+            if (await task.status()).state in LIVING:
+                ending(False)
+        raise

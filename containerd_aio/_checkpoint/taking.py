@@ -9,7 +9,7 @@ until the record is there, since the checkpoint is all that is left of the task.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,7 +19,6 @@ from containerd_aio._checkpoint.base import Base, find_base
 from containerd_aio._checkpoint.index import CONFIG, RUNTIME_OPTIONS, Checkpoint
 from containerd_aio._checkpoint.layer import changed_files
 from containerd_aio._checkpoint.living import (
-    LIVING,
     LivingTask,
     check_frozen,
     check_living,
@@ -32,7 +31,7 @@ from containerd_aio._checkpoint.storing import write_index, write_value
 from containerd_aio._checkpoint.unique_spec import unique_spec
 from containerd_aio._session import Session
 from containerd_aio._transport.completion import cleaned_up, completed
-from containerd_aio.errors import ContainerdError, InvalidArgumentError
+from containerd_aio.errors import InvalidArgumentError
 from containerd_aio.image import Image
 from containerd_aio.types import CheckpointOptions, ContainerInfo, Descriptor
 
@@ -132,20 +131,10 @@ class _Taking:
             await self._finish(info, checkpoint, parts)
             await check_frozen(info.id, task)
             if self._options.exit:
-                await self._end(task)
+                await completed(partial(end_frozen, task, self._record.is_all_that_is_left))
 
         async with unique_spec(self._services, info):
             await completed(take_memory)
-
-    async def _end(self, task: LivingTask) -> None:
-        """End the task; if it lives on, the checkpoint was taken for nothing."""
-        self._record.is_all_that_is_left()
-        try:
-            await completed(partial(end_frozen, task))
-        except ContainerdError:
-            with suppress(ContainerdError):
-                self._record.is_all_that_is_left((await task.status()).state not in LIVING)
-            raise
 
     async def _without_memory(self, info: ContainerInfo, base: Base) -> Checkpoint:
         layer = runtime_options = None

@@ -85,10 +85,10 @@ class Freezer:
                 await cleaned_up(thaw, error, f"{self._calls.name} could not be resumed")
 
     def _freeze(self) -> Freeze:
-        freezes, key = self._calls.session.freezes, self._calls.record.key.container_id
-        freeze = freezes.get(key)
+        freezes, record = self._calls.session.freezes, self._calls.record
+        freeze = freezes.get(record)
         if freeze is None:
-            freeze = freezes[key] = Freeze()
+            freeze = freezes[record] = Freeze()
         return freeze
 
     async def _freeze_for(self, freeze: Freeze) -> None:

@@ -105,6 +105,25 @@ async def test_the_memory_of_a_task_that_may_have_ended_stays(
     assert os.listdir(tmp_path / "images") == ["core-1.img"]
 
 
+async def test_a_kill_that_was_not_answered_may_come_late_and_leaves_the_memory(
+    fake: FakeContainerd, task: Task, tmp_path: Path
+) -> None:
+    """The task still lives when it is looked at."""
+    async with anyio.create_task_group() as group:
+        with fake.hold("Tasks/Kill"):
+
+            async def take() -> None:
+                with pytest.raises(ContainerdError) as caught:
+                    await task.checkpoint_to(tmp_path / "images", options=EXIT)
+                assert str(tmp_path / "images") in "".join(caught.value.__notes__)
+
+            group.start_soon(take)
+            await fake.called("Tasks/Kill")
+            (tmp_path / "images" / "core-1.img").touch()
+            fake.refuse("Tasks/Kill", Status.DEADLINE_EXCEEDED, "gone", times=1)
+    assert os.listdir(tmp_path / "images") == ["core-1.img"]
+
+
 async def test_it_is_frozen_until_it_is_ended(fake: FakeContainerd, task: Task, tmp_path: Path) -> None:
     async with anyio.create_task_group() as group:
         with fake.hold("Tasks/Kill"):

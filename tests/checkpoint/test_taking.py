@@ -253,6 +253,17 @@ async def test_a_kill_whose_outcome_is_not_known_leaves_the_image(
     assert await left_of_checkpoints(client) == ["image late"]
 
 
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
+async def test_a_kill_that_was_not_answered_may_come_late_and_leaves_the_image(
+    fake: FakeContainerd, client: Client, task: Task, status: Status
+) -> None:
+    """The task still lives when it is looked at."""
+    with fake.refuse("Tasks/Kill", status, "gone"), pytest.raises(ContainerdError) as caught:
+        await task.checkpoint("late", options=EXIT)
+    assert "its checkpoint stays: image 'late'" in caught.value.__notes__[0]
+    assert await left_of_checkpoints(client) == ["image late"]
+
+
 async def test_somebody_who_thaws_it_before_its_end_is_noticed(
     fake: FakeContainerd, client: Client, task: Task
 ) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from containerd_aio import Client, ContainerdError, FailedPreconditionError, ProcessState, Task
+from containerd_aio import (
+    Client,
+    Container,
+    ContainerdError,
+    FailedPreconditionError,
+    ProcessState,
+    Task,
+)
 from containerd_aio.testing import FakeContainerd
 
 
@@ -108,6 +115,18 @@ async def test_a_block_that_cannot_freeze_is_not_entered(created: Task) -> None:
 async def test_a_block_whose_task_was_deleted_ends_in_peace(fake: FakeContainerd, task: Task) -> None:
     async with task.paused():
         await task.delete(kill=True)
+
+
+async def test_a_block_of_a_task_that_is_gone_keeps_the_next_one_of_its_container_out_of_it(
+    container: Container, task: Task
+) -> None:
+    async with task.paused():
+        await task.delete(kill=True)
+        async with await container.new_task() as another:
+            await another.start()
+            async with another.paused():
+                assert (await another.status()).state is ProcessState.PAUSED
+            assert (await another.status()).state is ProcessState.RUNNING
 
 
 async def test_a_thaw_that_fails_is_told(fake: FakeContainerd, task: Task) -> None:
