@@ -6,9 +6,10 @@ The runtime believes the spec about the terminal, so that is stored first.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 from containerd_aio._checkpoint.origin import origin_of
 from containerd_aio._exits.record import ExitRecord, Phase
@@ -34,6 +35,8 @@ from containerd_aio.stdio import OpenStdio, Stdio
 from containerd_aio.task import Task
 from containerd_aio.types import AnyValue, ContainerInfo, Mount, RuncOptions, TaskEndpoint
 
+Update: TypeAlias = Callable[[ContainerInfo, str], Awaitable[ContainerInfo]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
@@ -48,11 +51,11 @@ class NewTask:
 
 
 async def new_task(
-    session: Session, info: ContainerInfo, mounts: Sequence[Mount], wanted: NewTask
-) -> tuple[Task, ContainerInfo]:
-    """Create the task of a container whose files are at ``mounts``; return it, and the record as it is then.
+    session: Session, info: ContainerInfo, mounts: Sequence[Mount], wanted: NewTask, update: Update
+) -> Task:
+    """Create the task of a container whose files are at ``mounts``; ``update`` stores a change of its record.
 
-    If it fails or is cancelled, there is no task.
+    If it fails or is cancelled, there is no task, and the record says what is stored.
     """
     spec = spec_of(info)
     origin = await origin_of(
@@ -64,7 +67,7 @@ async def new_task(
     _check_root(info.id, spec, rootfs)
     exits = session.exits
     await exits.attached()
-    info = await _with_terminal(session, info, spec, terminal=wanted.stdio.terminal)
+    info = await _with_terminal(update, info, spec, terminal=wanted.stdio.terminal)
     opened = await open_stdio(session, wanted.stdio, info.id)
     record = exits.track(info.id)
 
@@ -91,7 +94,7 @@ async def new_task(
         if isinstance(error, AlreadyExistsError | UnknownError):
             raise _refused(info.id, error) from error
         raise
-    return Task(session, record, opened, owned=True, container=info), info
+    return Task(session, record, opened, owned=True, container=info)
 
 
 def _check_root(container_id: str, spec: Spec, rootfs: Sequence[Mount]) -> None:
@@ -102,15 +105,14 @@ def _check_root(container_id: str, spec: Spec, rootfs: Sequence[Mount]) -> None:
         )
 
 
-async def _with_terminal(
-    session: Session, info: ContainerInfo, spec: Spec, *, terminal: bool
-) -> ContainerInfo:
+async def _with_terminal(update: Update, info: ContainerInfo, spec: Spec, *, terminal: bool) -> ContainerInfo:
     process = spec.get("process") or {}
     if bool(process.get("terminal")) is terminal or info.spec is None:
         return info
     changed = {**spec, "process": {**process, "terminal": terminal}}
     document = json_any(info.spec.type_url, changed)
-    return await session.services.containers.update(replace(info, spec=document), "spec")
+    # Not given up in the middle: what is stored then would not be known, and the next task have a wrong terminal.
+    return await completed(partial(update, replace(info, spec=document), "spec"))
 
 
 async def _options(

@@ -146,7 +146,7 @@ class Container:
             runtime_path=runtime_path,
             endpoint=endpoint,
         )
-        self._made, self._info = await new_task(self._session, self._info, await self._rootfs(), wanted)
+        self._made = await new_task(self._session, self._info, await self._rootfs(), wanted, self.update)
         return self._made
 
     async def task(self, stdio: Stdio | None = None) -> Task:

@@ -91,3 +91,14 @@ async def test_nothing_stays_of_a_task_that_is_refused(
         assert list(tmp_path.iterdir()) == []
         async with await container.new_task(stdio=pipes(stdin=True)) as task:
             await task.start()
+
+
+async def test_a_task_that_could_not_be_made_leaves_no_terminal_to_the_next_one(
+    fake: FakeContainerd, client: Client
+) -> None:
+    """The spec was changed for it, and stays as it is stored."""
+    async with await client.new_container("web", image=FAKE_IMAGE) as container:
+        with fake.refuse(CREATE, Status.UNKNOWN, times=1), pytest.raises(StartFailedError):
+            await container.new_task(stdio=pipes(terminal=True))
+        async with await container.new_task(stdio=pipes()):
+            assert (await container.spec())["process"].get("terminal", False) is False

@@ -303,5 +303,7 @@ def _resolve(future: asyncio.Future[ExitStatus], verdict: ExitStatus | Exception
     # An exception of its own for each caller: raised in several places, one would gather all their tracebacks.
     error = copy.copy(verdict)
     error.__cause__ = verdict.__cause__
+    if notes := getattr(verdict, "__notes__", None):
+        error.__notes__ = list(notes)  # a copy has the list itself, and what is noted on one would be on all
     future.set_exception(error)
     future.exception()  # marked as seen: a Future that nobody awaits any more stays quiet

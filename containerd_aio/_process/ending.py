@@ -58,7 +58,7 @@ class Ending:
         """
         if not self._record.settled and self._record.phase is Phase.CREATED:
             try:
-                await self._calls.status()  # somebody else may have started it
+                await self._calls.state()  # somebody else may have started it
             except NotFoundError:
                 return
         if self._record.settled or self._record.phase not in (Phase.STARTING, Phase.STARTED):
@@ -82,7 +82,7 @@ class Ending:
         """Send the stop signal, unless it has ended. A frozen task is thawed, or it could not do as it is asked."""
         try:
             number = await self._stop_signal()
-            state = (await self._calls.status()).state
+            state = await self._calls.state()
             if state is ProcessState.CREATED or (self._calls.is_exec and state in FROZEN):
                 ways = {ProcessState.CREATED: "it was not started; delete() it"}
                 raise state_refused("it cannot be stopped", self._calls.name, state, ways=ways)

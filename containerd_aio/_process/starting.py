@@ -13,6 +13,7 @@ from containerd_aio.errors import (
     ConnectionLostError,
     ContainerdError,
     FailedPreconditionError,
+    NotFoundError,
     UnknownError,
 )
 from containerd_aio.stdio import OpenStdio
@@ -62,6 +63,8 @@ class Starting:
             except ContainerdError as error:
                 failure = await self._not_started(error, again=again)
                 refused = failure is not None
+                if failure is error:
+                    raise
                 if failure is not None:
                     raise failure from error
             else:
@@ -122,7 +125,12 @@ class Starting:
         refused = isinstance(error, UnknownError | FailedPreconditionError)
         if not isinstance(error, ClientClosedError):
             state = await self._state()
-            if state in _RAN:
+            if self._record.phase is Phase.DELETED:
+                failure, refused = (
+                    NotFoundError(f"{self._calls.name} was deleted", subject=self._calls.name),
+                    False,
+                )
+            elif state in _RAN:
                 if again or not refused:
                     return None
                 return state_refused(_WHAT, self._calls.name, state, ways=_WAYS, answer=error)

@@ -307,6 +307,19 @@ async def test_each_wait_gets_an_exception_of_its_own_with_the_cause() -> None:
     assert isinstance(cause.__cause__, ValueError)
 
 
+async def test_a_note_on_the_exception_of_one_wait_is_on_no_other() -> None:
+    record = running_record()
+    error = ProcessLostError("gone")
+    error.add_note("of all")
+    record.lost(error)
+    first, second = record.wait().exception(), record.wait().exception()
+    assert first is not None
+    assert second is not None
+    first.add_note("of the first")
+    assert second.__notes__ == ["of all"]
+    assert record.wait().exception().__notes__ == ["of all"]  # type: ignore[union-attr]
+
+
 async def test_an_open_wait_keeps_its_record_and_a_resolved_one_does_not() -> None:
     record = running_record()
     exited = record.wait()

@@ -268,6 +268,22 @@ async def test_a_process_whose_shim_does_not_answer_may_be_deleted(fake: FakeCon
     assert status.code == 3
 
 
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
+async def test_a_process_whose_shim_does_not_tell_its_state_is_asked_to_end_all_the_same(
+    fake: FakeContainerd, task: Task, status: Status
+) -> None:
+    with fake.refuse("Tasks/Get", status), anyio.fail_after(60):
+        assert (await task.stop()).code == 143
+
+
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
+async def test_what_was_never_started_is_removed_though_its_shim_does_not_tell_its_state(
+    fake: FakeContainerd, created: Task, status: Status
+) -> None:
+    with fake.refuse("Tasks/Get", status):
+        assert await created.delete(kill=True) is None
+
+
 async def test_deleting_again_gives_the_same_answer_without_a_call(fake: FakeContainerd, task: Task) -> None:
     fake.exit(task, 3)
     status = await task.delete()

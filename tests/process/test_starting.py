@@ -7,11 +7,14 @@ import asyncio
 import anyio
 import pytest
 from grpclib.const import Status
+from grpclib.exceptions import GRPCError
 
 from containerd_aio import (
     Client,
     ConnectionLostError,
     FailedPreconditionError,
+    NotFoundError,
+    ProcessLostError,
     ProcessState,
     StartFailedError,
     Task,
@@ -165,6 +168,36 @@ async def test_a_start_that_failed_without_a_reason_of_the_runtimes_is_told_as_i
         await created.start()
     with pytest.raises(UnavailableError):
         await exited
+
+
+async def test_a_start_that_was_refused_is_not_the_cause_of_itself(
+    fake: FakeContainerd, created: Task
+) -> None:
+    """Who walks along the causes would never come to the end."""
+    exited = created.wait()
+    with fake.refuse("Tasks/Start", times=1), pytest.raises(UnavailableError) as refused:
+        await created.start()
+    assert isinstance(refused.value.__cause__, GRPCError)
+    with pytest.raises(UnavailableError) as lost:
+        await exited
+    assert isinstance(lost.value.__cause__, GRPCError)
+
+
+async def test_a_start_does_not_take_what_somebody_else_has_made_and_started_for_its_own(
+    fake: FakeContainerd, created: Task, other: Client
+) -> None:
+    container = await other.load_container("web")
+    with fake.drop_events(lambda event: True):  # or it is known before the start
+        await (await container.task()).delete()
+        await (await container.new_task()).start()
+        with (
+            fake.refuse("Tasks/Start", Status.NOT_FOUND, times=1),
+            pytest.raises(NotFoundError, match="task 'web' was deleted"),
+        ):
+            await created.start()
+    with pytest.raises(ProcessLostError, match="created anew"):
+        await created.wait()
+    assert (await (await container.task()).status()).state is ProcessState.RUNNING
 
 
 async def test_an_exec_of_a_paused_task_cannot_start_and_says_whose_state_it_is(task: Task) -> None:
