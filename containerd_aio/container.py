@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -329,7 +330,11 @@ class Container:
         :raises FailedPreconditionError: if it has a task, without ``kill``
         :raises NotFoundError: if it is gone
         """
-        await (self._delete_task() if kill else self._refuse_task())
+        if kill:
+            await self._delete_made()
+            await self._delete_remaining()
+        else:
+            await self._refuse_task()
         await self._remove(snapshot=snapshot)
 
     async def __aenter__(self) -> Self:
@@ -338,11 +343,25 @@ class Container:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._owned:
-            await cleaned_up(self._cleanup, error, f"container '{self.id}' could not be removed")
+        if not self._owned:
+            return
+        failure = error
+        try:
+            if error is None:
+                await self._delete_made()  # our own streams may be slow to take the last of the output
+        except BaseException as raised:
+            failure = raised
+            raise
+        finally:
+            await cleaned_up(
+                partial(self._cleanup, error), failure, f"container '{self.id}' could not be removed"
+            )
 
-    async def _cleanup(self) -> None:
-        await self._delete_task()
+    async def _cleanup(self, error: BaseException | None) -> None:
+        if self._made is not None and error is not None:
+            # In a hurry; what fails in it is told with the error, and does not keep the container.
+            await self._made.__aexit__(type(error), error, error.__traceback__)
+        await self._delete_remaining()
         try:
             await self._remove(snapshot=True)
         except NotFoundError:
@@ -358,10 +377,14 @@ class Container:
             subject=f"container '{self.id}'",
         )
 
-    async def _delete_task(self) -> None:
+    async def _delete_made(self) -> None:
+        """Remove the task that was made here with its streams, if that was not done yet."""
         if self._made is not None:
             async with self._made:
-                pass  # removed with its streams, if that was not done yet
+                pass
+
+    async def _delete_remaining(self) -> None:
+        """Remove the task that it has, whoever made it."""
         try:
             task = await self.task()
         except NotFoundError:
