@@ -69,6 +69,9 @@ class OpenStdio:
         self._size = size
         self._redraw = redraw
         self._patience = patience
+        self._unhurried: set[anyio.CancelScope] = (
+            set()
+        )  # drains that wait for what their outputs are copied to
         self._resize: Resize | None = None
         self._stall = Stall(ends.piped, [reader for reader in ends.readers if reader not in ends.piped])
         self._remove = remove
@@ -194,12 +197,16 @@ class OpenStdio:
                 for reader in self._ends.readers:
                     group.start_soon(reader.drain)
         self._cut()
-        if not await finished(self._ends.outputs, patience=self._patience):
+        if not await self._copied():
             self._complete = False
 
     def hurry(self) -> None:
-        """From now on let a drain wait 2 s at most for whoever takes nothing of what is copied to them."""
+        """From now on let a drain, also one under way, wait 2 s at most for whoever takes nothing of what is copied
+        to them."""
         self._patience = min(self._patience, HURRY)
+        for waiting in self._unhurried:
+            waiting.cancel()
+        self._unhurried.clear()
 
     async def aclose(self, *, unlink: bool = True) -> None:
         """Stop copying, close our ends, give the terminal back and, with ``unlink``, remove the FIFOs.
@@ -219,6 +226,16 @@ class OpenStdio:
         if self.failure is not None and not self._told:
             self._told = True
             raise self.failure
+
+    async def _copied(self) -> bool:
+        """Wait until all of it is copied; tell whether that is so, or patience has ended."""
+        while True:
+            with anyio.CancelScope() as waiting:
+                self._unhurried.add(waiting)
+                try:
+                    return await finished(self._ends.outputs, patience=self._patience)
+                finally:
+                    self._unhurried.discard(waiting)
 
     def _begin_outputs(self) -> None:
         for reader in self._ends.readers:

@@ -187,6 +187,25 @@ async def test_who_is_in_a_hurry_waits_less_for_a_sink_that_is_stuck(
         assert not opened.complete
 
 
+async def test_a_drain_under_way_hears_that_there_is_a_hurry(
+    fifo_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leaves the block waits for a delete() that another task has begun: it would wait for ever."""
+    monkeypatch.setattr(stdio_opened, "HURRY", 0.05)
+    out = Sink()
+    out.stuck = True
+    stdio = ConnectedStdio(stdout=lambda _: out, patience=math.inf)
+    async with running(stdio, fifo_dir) as (opened, shim):
+        await shim.write(b"x")
+        shim.end()
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(opened.drain, 60)
+                await anyio.wait_all_tasks_blocked()
+                opened.hurry()
+        assert not opened.complete
+
+
 async def test_a_sink_that_is_slow_gets_all_of_it_and_does_not_hold_up_the_shim(fifo_dir: str) -> None:
     """As ``| less`` is: the shim would close the output 2 s after Delete, and what it had not written was lost."""
     send, receive = anyio.create_memory_object_stream[bytes](0)
