@@ -25,7 +25,7 @@ async def read_checkpoint(content: Content, target: Descriptor, *, about: str) -
     :raises NotFoundError: if it is not in the content store
     """
     if target.media_type not in INDEXES:
-        raise InvalidArgumentError(f"{about} is no checkpoint: it is a {target.media_type[:200]}")
+        raise InvalidArgumentError(f"{about} is no checkpoint, but {target.media_type[:200]}")
     data = await read_document(content, target, about=f"index {target.digest}")
     return Checkpoint.of(parse_index(data, about=f"index {target.digest}"), about=about)
 

@@ -264,5 +264,5 @@ async def test_an_empty_index_of_parts_names_nothing(client: Client) -> None:
 async def test_a_target_that_is_no_index_is_no_checkpoint(client: Client) -> None:
     digest = await client.content.write_blob("text", b"text")
     await client.images.create(ImageInfo("text", Descriptor("text/plain", digest, 4)))
-    with pytest.raises(InvalidArgumentError, match="image 'text' is no checkpoint: it is a text/plain"):
+    with pytest.raises(InvalidArgumentError, match="image 'text' is no checkpoint, but text/plain"):
         await client.restore("again", "text")
