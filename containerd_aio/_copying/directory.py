@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,14 +100,14 @@ class DirectoryWriter:
     def close(self) -> None:
         """Drop what was not finished, and let go of all."""
         file, self._file = self._file, None
-        if file is not None:
-            os.close(file.descriptor)
-            with suppress(FileNotFoundError):
-                os.unlink(file.temporary, dir_fd=file.parent)
-        try:
-            self._end_directories()
-        finally:
-            self._hold_parent(None)
+        with ExitStack() as last:
+            last.callback(self._hold_parent, None)
+            last.callback(self._end_directories)
+            if file is not None:
+                os.close(file.descriptor)
+                # The container may have moved it, and put a directory of its own there.
+                with suppress(FileNotFoundError, IsADirectoryError):
+                    os.unlink(file.temporary, dir_fd=file.parent)
 
     def _begin(self, member: Member) -> None:
         names = names_of(member.name, about=f"the archive's member {member.name!r}")

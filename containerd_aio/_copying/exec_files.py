@@ -16,6 +16,7 @@ from typing import Final
 
 import anyio
 
+from containerd_aio._copying.attributes import to_container
 from containerd_aio._copying.checks import Batch, archive_of
 from containerd_aio._copying.faults import about
 from containerd_aio._copying.files import Located
@@ -204,8 +205,8 @@ class _Tar:
 async def _renamed(archive: TarReader, named: Callable[[str], str]) -> AsyncGenerator[bytes]:
     """Give an archive with other names.
 
-    :raises InvalidArgumentError: if one leads outside, or links to a file that is not in the archive: where the copy
-        goes there may be one of that name
+    :raises InvalidArgumentError: if one leads outside, cannot be, or links to a file that is not in the archive: where
+        the copy goes there may be one of that name
     """
     linkable: set[str] = set()
     while (member := await archive.next_member()) is not None:
@@ -216,10 +217,22 @@ async def _renamed(archive: TarReader, named: Callable[[str], str]) -> AsyncGene
             )
         if member.kind is not Kind.DIRECTORY:
             linkable.add(name)
-        yield header_of(replace(member, name=name or "./", target=target))
+        attributes = to_container(member.xattrs, Owners())
+        yield _header_of(replace(member, name=name or "./", target=target, xattrs=attributes))
         while piece := await archive.read():
             yield piece
         yield padding_of(member.size)
+
+
+def _header_of(member: Member) -> bytes:
+    try:
+        return header_of(member)
+    except (
+        ValueError
+    ) as error:  # a device's: all other numbers have records of their own where they are large
+        raise InvalidArgumentError(
+            f"the container's tar gives {member.name!r} a number that none can have: {error}"
+        ) from error
 
 
 def _check_link(member: Member, links: set[Names]) -> None:

@@ -357,6 +357,21 @@ def test_nothing_stays_open(top: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+def test_nothing_stays_open_where_what_is_not_finished_cannot_be_removed(top: Path) -> None:
+    """The container may put a directory in its place."""
+    root = os.open(top, os.O_PATH)
+    before = os.listdir("/proc/self/fd")
+    writer = DirectoryWriter(root, BASE, in_container("web"), own=ROOT)
+    writer.take([Member("d", Kind.DIRECTORY, mode=0o751), Member("x", Kind.FILE, size=3)])
+    (temporary,) = temporary_files(top)
+    (top / temporary).unlink()
+    (top / temporary).mkdir()
+    writer.close()
+    assert os.listdir("/proc/self/fd") == before
+    os.close(root)
+    assert read_tree(top / "srv")["d"].mode == 0o751
+
+
 # On this host.
 
 

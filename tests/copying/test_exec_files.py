@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections.abc import AsyncIterator, Sequence
@@ -10,12 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from containerd_aio import Client, Container, ContainerdError, FailedPreconditionError, NotFoundError
+from containerd_aio import (
+    Client,
+    Container,
+    ContainerdError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from containerd_aio.testing import FakeContainerd
 from tests.copying.trees import Given, directory, from_tar, hard_link, link, read_tree, tar_of
 
 IMAGE = "docker.io/library/fake:latest"
 READ = ["tar", "-c", "-f", "-", "-C"]
+TOP = directory("./").tobuf()
 
 
 @pytest.fixture
@@ -134,3 +143,41 @@ async def test_what_a_tar_complains_of_moves_no_cursor(fake: FakeContainerd, con
     answer(fake, "/etc", "./motd", [("./motd", b"1")], code=1, stderr=b"tar: \x1b[2J\x07no\nmore\n")
     with pytest.raises(FailedPreconditionError, match=r"failed: tar: \?\[2J\?no\nmore$"):
         await container.read_file("/etc/motd")
+
+
+def device(number: int) -> bytes:
+    header = tarfile.TarInfo("./null")
+    header.type, header.devmajor = tarfile.CHRTYPE, number
+    return header.tobuf(tarfile.GNU_FORMAT)
+
+
+async def test_a_device_that_none_can_be_is_refused(fake: FakeContainerd, container: Container) -> None:
+    fake.script([*READ, "/srv", "."], stdout=TOP + device(1 << 40) + bytes(1024))
+    with pytest.raises(
+        InvalidArgumentError, match="the container's tar gives 'srv/null' a number that none can"
+    ):
+        async with container.copy_out("/srv") as archive:
+            async for _ in archive:
+                pass
+
+
+def with_attribute(file: str, name: bytes) -> bytes:
+    """A file with an attribute of this name; its bytes need not be text."""
+    record = b" SCHILY.xattr." + name + b"=1\n"
+    record = b"%d" % (len(record) + 2) + record
+    header = tarfile.TarInfo("./pax")
+    header.type, header.size = tarfile.XHDTYPE, len(record)
+    return header.tobuf() + record + bytes(-len(record) % 512) + tarfile.TarInfo(file).tobuf()
+
+
+@pytest.mark.parametrize("name", [b"user.\xff", b"trusted.overlay.opaque"])
+async def test_attributes_that_do_not_travel_are_left_out(
+    fake: FakeContainerd, container: Container, name: bytes
+) -> None:
+    archived = TOP + with_attribute("./x", name) + with_attribute("./y", b"user.own") + bytes(1024)
+    fake.script([*READ, "/srv", "."], stdout=archived)
+    async with container.copy_out("/srv") as archive:
+        data = b"".join([chunk async for chunk in archive])
+    with tarfile.open(fileobj=io.BytesIO(data)) as given:
+        attributes = {info.name: list(info.pax_headers) for info in given}
+    assert attributes == {"srv": [], "srv/x": [], "srv/y": ["SCHILY.xattr.user.own"]}
