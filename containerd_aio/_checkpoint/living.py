@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Protocol
 
 from containerd_aio.errors import (
@@ -89,13 +89,13 @@ async def check_frozen(container_id: str, task: LivingTask) -> None:
 async def end_frozen(task: LivingTask, ending: Callable[[bool], None]) -> None:
     """Kill a frozen task, and wait for its end: nothing in it runs any more.
 
-    ``ending`` is told ``True`` before that: from then on it may have ended; and ``False`` if the kill was refused.
+    ``ending`` is told what `may_end` tells.
     """
     exited = task.wait()
-    ending(True)
     try:
         with suppress(NotFoundError):  # it has ended
-            await _kill(task, ending)
+            async with may_end(task, ending):
+                await task.kill(all=True)
         while not (await asyncio.wait([exited], timeout=_DEATH_SECONDS))[0]:
             with suppress(ContainerdError):  # it dies, whatever happens to containerd
                 await task.resume()
@@ -103,9 +103,16 @@ async def end_frozen(task: LivingTask, ending: Callable[[bool], None]) -> None:
         exited.cancel()
 
 
-async def _kill(task: LivingTask, ending: Callable[[bool], None]) -> None:
+@asynccontextmanager
+async def may_end(task: LivingTask, ending: Callable[[bool], None]) -> AsyncGenerator[None]:
+    """Block with a call that ends a task.
+
+    ``ending`` is told ``True`` before it: from then on the task may have ended; and ``False`` if the call was refused
+    and the task lives on. A call that was not answered may be done later.
+    """
+    ending(True)
     try:
-        await task.kill(all=True)
+        yield
     except _UNANSWERED:
         raise
     except ContainerdError:

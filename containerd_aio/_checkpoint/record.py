@@ -71,7 +71,7 @@ class CheckpointRecord:
         if not self._needed:
             return
         if self._stored is None:
-            told = f"task '{self._container_id}' has ended, and there is no checkpoint of it"
+            told = f"task '{self._container_id}' may have ended, and there is no checkpoint of it"
         else:
             told = f"task '{self._container_id}' may have ended, so its checkpoint stays: image '{self._stored.name}'"
         error.add_note(told)

@@ -24,6 +24,7 @@ from containerd_aio._checkpoint.living import (
     check_living,
     end_frozen,
     ended_by_criu,
+    may_end,
 )
 from containerd_aio._checkpoint.memory import with_memory, write_memory
 from containerd_aio._checkpoint.record import CheckpointRecord
@@ -116,22 +117,21 @@ class _Taking:
 
         async def take_memory() -> None:
             await check_frozen(info.id, task)
-            by_criu = ended_by_criu(self._options)
-            parts = await write_memory(
-                self._session,
-                info,
-                replace(self._options, exit=by_criu),
-                lease_id=lease_id,
-                status=task.status,
-            )
+            by_criu, ending = ended_by_criu(self._options), self._record.is_all_that_is_left
+            async with may_end(task, ending) if by_criu else nullcontext():
+                parts = await write_memory(
+                    self._session,
+                    info,
+                    replace(self._options, exit=by_criu),
+                    lease_id=lease_id,
+                    status=task.status,
+                )
+            await completed(partial(self._finish, info, checkpoint, parts))
             if by_criu:
-                self._record.is_all_that_is_left()
-                await completed(partial(self._finish, info, checkpoint, parts))
                 return
-            await self._finish(info, checkpoint, parts)
             await check_frozen(info.id, task)
             if self._options.exit:
-                await completed(partial(end_frozen, task, self._record.is_all_that_is_left))
+                await completed(partial(end_frozen, task, ending))
 
         async with unique_spec(self._services, info):
             await completed(take_memory)

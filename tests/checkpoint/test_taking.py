@@ -15,6 +15,7 @@ from containerd_aio import (
     CheckpointFailedError,
     CheckpointOptions,
     Client,
+    ConnectionLostError,
     Container,
     ContainerdError,
     FailedPreconditionError,
@@ -285,7 +286,32 @@ async def test_a_task_that_criu_ended_for_nothing_is_owned_up_to(fake: FakeConta
     with fake.refuse("Images/Create", Status.INTERNAL, "out of order"):
         with pytest.raises(ContainerdError) as caught:
             await task.checkpoint("late", options=BY_CRIU)
-    assert caught.value.__notes__ == ["task 'web' has ended, and there is no checkpoint of it"]
+    assert caught.value.__notes__ == ["task 'web' may have ended, and there is no checkpoint of it"]
+
+
+async def test_a_task_that_criu_may_have_ended_is_owned_up_to(fake: FakeContainerd, task: Task) -> None:
+    """containerd goes while CRIU works, which may go on to its end, and that of the task."""
+    async with anyio.create_task_group() as group:
+        with fake.hold("Tasks/Checkpoint"):
+
+            async def take() -> None:
+                with pytest.raises(ConnectionLostError) as caught:
+                    await task.checkpoint("late", options=BY_CRIU)
+                assert "task 'web' may have ended, and there is no checkpoint of it" in caught.value.__notes__
+
+            group.start_soon(take)
+            await fake.called("Tasks/Checkpoint")
+            async with fake.down():
+                fake.exit(task, 137)
+                await anyio.wait_all_tasks_blocked()
+
+
+async def test_criu_that_failed_to_end_it_is_no_end_of_it(fake: FakeContainerd, task: Task) -> None:
+    with fake.refuse("Tasks/Checkpoint", Status.UNKNOWN, "criu failed"):
+        with pytest.raises(CheckpointFailedError) as caught:
+            await task.checkpoint("late", options=BY_CRIU)
+    assert not hasattr(caught.value, "__notes__")
+    assert (await task.status()).state is ProcessState.RUNNING
 
 
 async def test_a_name_that_was_taken_meanwhile_loses_nothing(
@@ -323,7 +349,6 @@ async def test_what_criu_has_ended_is_stored_however_late_criu_was(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Cancelled, and the time that CRIU is given is over just when it is done."""
-    monkeypatch.setattr(completion, "CLEANUP_SECONDS", Bounds())
     async with anyio.create_task_group() as group:
         with fake.hold("Images/Create"):
             scope = anyio.CancelScope()
@@ -334,12 +359,36 @@ async def test_what_criu_has_ended_is_stored_however_late_criu_was(
 
             group.start_soon(take)
             await fake.called("Images/Create")
+            monkeypatch.setattr(completion, "CLEANUP_SECONDS", Bounds())
             scope.cancel()
             await anyio.wait_all_tasks_blocked()
     assert scope.cancelled_caught
     assert (await task.status()).state is ProcessState.STOPPED
     assert await left_of_checkpoints(client) == ["image late"]
     assert "its checkpoint stays: image 'late'" in caplog.text
+
+
+async def test_an_image_that_is_stored_just_when_the_time_is_over_is_removed(
+    fake: FakeContainerd, client: Client, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Create that is given up in the middle may be done all the same, and nobody would know of the image."""
+    async with anyio.create_task_group() as group:
+        with fake.hold("Images/Create"):
+            scope = anyio.CancelScope()
+
+            async def take() -> None:
+                with scope:
+                    await task.checkpoint("late", options=EXIT)
+
+            group.start_soon(take)
+            await fake.called("Images/Create")
+            monkeypatch.setattr(completion, "CLEANUP_SECONDS", Bounds())
+            scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+    assert scope.cancelled_caught
+    assert fake.calls["Images/Delete"] == 1
+    assert await left_of_checkpoints(client) == []
+    assert (await task.status()).state is ProcessState.RUNNING
 
 
 async def test_somebody_who_resumes_the_task_meanwhile_is_noticed(
