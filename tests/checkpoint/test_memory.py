@@ -40,7 +40,7 @@ async def test_a_task_that_criu_has_ended_without_a_memory_is_owned_up_to(
     with fake.refuse("Content/Info", Status.NOT_FOUND, "content: not found"):
         with pytest.raises(CheckpointFailedError) as caught:
             await task.checkpoint(options=CheckpointOptions(exit=True, open_tcp=True))
-    assert caught.value.__notes__ == ["task 'web' has ended, and there is no checkpoint of it"]
+    assert caught.value.__notes__ == ["task 'web' may have ended, and there is no checkpoint of it"]
 
 
 async def test_a_fault_of_another_kind_is_passed_on(fake: FakeContainerd, task: Task) -> None:
