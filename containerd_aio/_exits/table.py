@@ -51,13 +51,14 @@ class ExitTable:
     def created(self, record: ExitRecord, pid: int) -> Verdict:
         """Note that containerd created the process: an older one of these ids was deleted by somebody else.
 
-        One that was begun later is the same process, loaded while the answer of its Create was under way.
+        Unless by us: then its exit may still come. One that was begun later is the same process, loaded while the
+        answer of its Create was under way.
         """
         later = False
         for other in self.records(record.key):
             if other is record:
                 later = True
-            elif other.phase is not Phase.CREATING:
+            elif other.phase not in (Phase.CREATING, Phase.DELETED):
                 same = pid == other.pid if pid and other.pid else later
                 if not same:
                     other.replaced()

@@ -64,6 +64,18 @@ async def test_a_create_that_is_refused_leaves_the_process_that_is_there() -> No
     assert len(table) == 1
 
 
+async def test_the_exit_of_what_we_deleted_may_come_after_its_ids_were_used_again() -> None:
+    """Delete's answer may have no time, and then the event, which is late, tells more."""
+    table = ExitTable()
+    older = started(table, WEB, 7)
+    older.deleted(7, 0, None)
+    newer = started(table, WEB, 8)
+    assert not older.settled
+    table.exited(WEB, 7, ExitStatus(3, 1))
+    assert await older.wait() == ExitStatus(3, 1)
+    assert not newer.settled
+
+
 async def test_loading_a_process_twice_finds_the_record_that_is_kept() -> None:
     table = ExitTable()
     record = started(table, WEB, 7)
