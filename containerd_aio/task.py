@@ -284,8 +284,9 @@ class Task(Process):
         return status
 
     async def _cleanup(self) -> None:
-        for process in self._execs:
-            process.stdio.hurry()
+        if self._owned:
+            for process in self._execs:
+                process.stdio.hurry()
         try:
             await super()._cleanup()
         finally:

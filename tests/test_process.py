@@ -91,6 +91,31 @@ async def test_leaving_the_block_of_one_that_has_ended_waits_for_our_own_slow_ou
     os.close(writer)
 
 
+async def test_letting_a_loaded_task_go_leaves_its_execs_the_time_for_their_output(
+    fake: FakeContainerd, client: Client, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "HURRY", 0.0)
+    reader, writer = os.pipe()
+    stdio = inherit(stdin=False, descriptors=(0, writer, writer))
+    async with await (await client.load_container("web")).task() as loaded:
+        process = await loaded.exec("ps", ["serve"], stdio=stdio)
+        await process.start()
+    await fake.write(process, bytes(300_000))
+    fake.exit(process)
+    await process.wait()
+    async with anyio.create_task_group() as group:
+        group.start_soon(process.delete)
+        await fake.called("Tasks/DeleteProcess")
+        await anyio.wait_all_tasks_blocked()
+        got = 0
+        while got < 300_000 and process.stdio.complete:
+            await anyio.wait_readable(reader)
+            got += len(os.read(reader, 65536))
+    assert process.stdio.complete
+    os.close(reader)
+    os.close(writer)
+
+
 async def test_an_error_leaves_the_block_without_waiting_for_our_own_slow_output(
     fake: FakeContainerd, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
