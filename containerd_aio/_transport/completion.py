@@ -82,16 +82,32 @@ async def cleaned_up(
 ) -> None:
     """Run the cleanup at the end of a block, as ``shielded()`` does.
 
-    What fails in it becomes a note on the error that ended the block; without one it is raised itself.
+    What fails in it becomes a note on the error that ended the block; without one it is raised itself. A cancellation
+    that takes effect now hides both: it is given the notes, too.
     """
-    failure: Exception | None = None
+    outcome: list[Exception | None] = []
+
+    async def run() -> None:
+        try:
+            await cleanup()
+        except Exception as problem:
+            outcome.append(problem)
+        else:
+            outcome.append(None)
+
+    cancelled: BaseException | None = None
     try:
-        if not await shielded(cleanup):
-            failure = ContainerdError(f"{what_failed} within {CLEANUP_SECONDS:.0f} s")
-    except Exception as problem:
-        failure = problem
-    if failure is None:
-        return
-    if error is None:
-        raise failure
-    error.add_note(f"{what_failed}: {failure}")
+        await shielded(run)
+    except BaseException as raised:
+        cancelled = raised
+    failure = outcome[0] if outcome else ContainerdError(f"{what_failed} within {CLEANUP_SECONDS:.0f} s")
+    if failure is not None:
+        ended_by = error or cancelled
+        if ended_by is None:
+            raise failure
+        ended_by.add_note(f"{what_failed}: {failure}")
+    if cancelled is not None:
+        if error is not None:
+            for note in getattr(error, "__notes__", ()):
+                cancelled.add_note(note)
+        raise cancelled

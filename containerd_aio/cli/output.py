@@ -16,6 +16,8 @@ from contextlib import contextmanager
 
 import anyio
 
+from containerd_aio.cli.program import tell_notes
+
 
 class Output:
     """A file descriptor that is written to without blocking, whatever it is, and left as it was."""
@@ -55,8 +57,12 @@ def until_closed(descriptor: int) -> Generator[None]:
             loop.add_reader(descriptor, scope.cancel)
         try:
             yield
-        except BrokenPipeError:
+        except BrokenPipeError as error:
+            tell_notes(error)
             return
+        except asyncio.CancelledError as error:
+            tell_notes(error)
+            raise
         finally:
             if piped:
                 loop.remove_reader(descriptor)

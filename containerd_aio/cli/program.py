@@ -55,7 +55,8 @@ def finish(
         sys.stdout.flush()
     except KeyboardInterrupt:  # before the signal was caught, or after
         code = 128 + SIGINT
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        tell_notes(error)
         _drop(sys.stdout)
         code = SIGPIPE_CODE
     except (ContainerdError, OSError) as error:
@@ -92,6 +93,13 @@ def complain(error: Exception) -> None:
         tell(line)
 
 
+def tell_notes(error: BaseException) -> None:
+    """Tell, once, what was noted on an error that ends a command without a word: what could not be removed, say."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    while notes:
+        tell(notes.pop(0))
+
+
 def tell(line: str) -> None:
     """Say something on stderr; that nobody reads it is no reason to fail."""
     try:
@@ -118,6 +126,9 @@ async def _ended(work: Coroutine[Any, Any, int | None], signals: SignalsCaught) 
             code = await work
         except BaseExceptionGroup as group:  # the wrapping of a task group that one task has failed in
             raise _first(group) from None
+        except asyncio.CancelledError as error:
+            tell_notes(error)
+            raise
     if signals.ended_by is not None:
         return 128 + signals.ended_by
     return code or 0

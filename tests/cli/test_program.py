@@ -177,6 +177,55 @@ def test_some_ends_need_no_words(program: str, code: int) -> None:
     assert (done.returncode, done.stderr) == (code, b"")
 
 
+LEAVES_SOMETHING_BEHIND = """
+import os
+from signal import SIGTERM
+import anyio
+from containerd_aio._transport.completion import cleaned_up
+from containerd_aio.cli.output import until_closed
+from containerd_aio.cli.program import SIGPIPE_CODE, finish
+
+class Container:
+    async def __aenter__(self):
+        return self
+    async def __aexit__(self, kind, error, traceback):
+        await cleaned_up(self.remove, error, "container 'web' could not be removed")
+    async def remove(self):
+        raise OSError("the daemon is gone")
+
+async def work():
+    with until_closed(1):
+        async with Container():
+            {end}
+            await anyio.sleep_forever()
+    return SIGPIPE_CODE
+finish(work())
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        pytest.param("os.kill(os.getpid(), SIGTERM)", 143, id="a signal"),
+        pytest.param("pass", 141, id="no reader"),
+        pytest.param("raise BrokenPipeError", 141, id="no reader, found by writing"),
+    ],
+)
+def test_what_was_left_behind_is_told_however_it_ends(end: str, code: int) -> None:
+    reading, writing = os.pipe()
+    if code == 141:
+        os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        program = LEAVES_SOMETHING_BEHIND.format(end=end)
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=output, stderr=subprocess.PIPE, check=False
+        )
+    if code != 141:
+        os.close(reading)
+    said = b"containerd-aio: container 'web' could not be removed: the daemon is gone\n"
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 PRINTS = """
 from containerd_aio.cli.program import finish
