@@ -27,6 +27,8 @@ from containerd_aio.spec.layers import NotReadable
 
 _BATCH: Final = 256 * 1024
 _MAX_PSEUDO_FILE: Final = 16 * 1024 * 1024
+# They are in the header, in memory. A tmpfs lets a container give one file half a gigabyte of them.
+_MAX_ATTRIBUTES: Final = 256 * 1024
 
 _KINDS: Final = {
     stat.S_IFREG: Kind.FILE,
@@ -205,10 +207,16 @@ def read_pseudo_file(descriptor: int) -> bytes:
 
 
 def _xattrs(node: Node) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    size = 0
     try:
-        names = [name for name in os.listxattr(node.path) if travels(name)]
-        return {name: os.getxattr(node.path, name) for name in names}
+        for name in filter(travels, os.listxattr(node.path)):
+            found[name] = os.getxattr(node.path, name)
+            size += len(found[name])
+            if size > _MAX_ATTRIBUTES:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENODATA):
             return {}  # a filesystem without any; one removed in between
         raise
+    return found

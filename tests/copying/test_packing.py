@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from containerd_aio import FailedPreconditionError, NotFoundError
+from containerd_aio import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from containerd_aio._copying.faults import in_container
 from containerd_aio._copying.owners import IdMap, IdRange, Owners
 from containerd_aio._copying.packing import Packing, Tree, read_pseudo_file
@@ -214,6 +214,24 @@ def test_an_attribute_that_no_archive_can_have_is_left_out(tmp_path: Path) -> No
     with tarfile.open(fileobj=io.BytesIO(packed(tmp_path, ("f",), "f"))) as archive:
         [info] = archive.getmembers()
     assert info.pax_headers.keys() - {"mtime"} == {"SCHILY.xattr.user.ok"}
+
+
+def test_attributes_without_measure_are_refused_and_not_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a tmpfs has them since Linux 6.6; not every machine that runs this does."""
+    given: list[str] = []
+
+    def value(path: str, name: str) -> bytes:
+        given.append(name)
+        return bytes(65536)
+
+    (tmp_path / "f").write_bytes(b"")
+    monkeypatch.setattr(os, "listxattr", lambda path: [f"user.{number}" for number in range(8000)])
+    monkeypatch.setattr(os, "getxattr", value)
+    with pytest.raises(ResourceExhaustedError, match="'/f' in container 'web' is too large"):
+        packed(tmp_path, ("f",), "f")
+    assert len(given) < 10
 
 
 def test_links_of_several_names_are_packed_each(tmp_path: Path) -> None:
