@@ -52,9 +52,14 @@ def until_closed(descriptor: int) -> Generator[None]:
     piped = stat.S_ISFIFO(os.fstat(descriptor).st_mode) and _only_writes(descriptor)
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as scope:
+
+        def closed() -> None:
+            loop.remove_reader(descriptor)  # it stays so, and would be told again at each turn of the loop
+            scope.cancel()
+
         if piped:
             # The write end of a pipe is never readable, except by an error: nobody reads.
-            loop.add_reader(descriptor, scope.cancel)
+            loop.add_reader(descriptor, closed)
         try:
             yield
         except BrokenPipeError as error:
