@@ -15,8 +15,7 @@ from containerd_aio._copying.owners import Owners
 _CAPABILITY: Final = "security.capability"
 _REVISION_2: Final = 2
 _REVISION_3: Final = 3
-_SIZE_2: Final = 20
-_SIZE_3: Final = 24  # with the id of the namespace's root at its end
+_SIZE_2: Final = 20  # revision 3 has the id of the namespace's root after that
 _REVISION_AT: Final = 3  # the first word is little-endian, the revision its highest byte
 
 

@@ -420,6 +420,7 @@ async def test_links_of_several_names_go_in(running: Container, tmp_path: Path) 
         assert await output_of(running, "readlink", path) == "x\n"
 
 
+@pytest.mark.usefixtures("shared")  # whose task has begun to follow the exits, for all of this file
 async def test_an_image_of_one_program_needs_no_tar(client: Client, tmp_path: Path) -> None:
     (tmp_path / "sleep").write_bytes(BUSYBOX.read_bytes())
     (tmp_path / "sleep").chmod(0o755)
