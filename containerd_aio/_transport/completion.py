@@ -105,9 +105,15 @@ async def cleaned_up(
         ended_by = error or cancelled
         if ended_by is None:
             raise failure
-        ended_by.add_note(f"{what_failed}: {failure}")
+        _note(ended_by, f"{what_failed}: {failure}")
     if cancelled is not None:
         if error is not None:
             for note in getattr(error, "__notes__", ()):
-                cancelled.add_note(note)
+                _note(cancelled, note)
         raise cancelled
+
+
+def _note(error: BaseException, text: str) -> None:
+    """Note it once: a cleanup that has failed is tried again by that of the block around it."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)

@@ -52,6 +52,14 @@ async def test_with_an_error_what_fails_is_a_note_on_it() -> None:
     assert notes(raised.value) == ["it could not be removed: it is busy"]
 
 
+async def test_what_fails_again_is_noted_once() -> None:
+    block = Block()
+    with pytest.raises(RuntimeError) as raised:
+        async with block, block:
+            raise RuntimeError("the user's")
+    assert notes(raised.value) == ["it could not be removed: it is busy"]
+
+
 @pytest.mark.parametrize("fails", [False, True], ids=["works", "fails"])
 async def test_what_fails_after_a_cancellation_by_a_scope_is_noted_on_what_goes_on(fails: bool) -> None:
     """The scope cancels once more at the end of the cleanup."""
